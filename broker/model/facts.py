@@ -1,0 +1,273 @@
+"""Facts of the control log and the pure fold that turns them into the state every process shares (design §8).
+
+A fact names the version of the aggregate it expects; the fold ignores a fact whose expectation is stale, so all
+readers agree on which of two concurrent writers won. Documents stay documents here (JSON objects): `policy.documents`
+turns them into values.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from broker.errors import Invalid
+from broker.model.agreement_book import AgreementBook, Event
+from broker.model.lifecycle import AgreementEntry, Step, Transition
+
+
+class FactType(StrEnum):
+    """What a fact says; the value is the `type` in the log."""
+
+    ORGANISATION = "organisation.registered"
+    CREDENTIAL = "credential.issued"
+    CREDENTIAL_REVOKED = "credential.revoked"
+    SCHEMA = "schema.registered"
+    PRODUCT = "product.declared"
+    PURPOSES = "purposes.set"
+    CEILING = "ceiling.set"
+    AGREEMENT_DRAFTED = "agreement.drafted"
+    AGREEMENT_REQUESTED = "agreement.requested"
+    AGREEMENT_APPROVED = "agreement.approved"
+    AGREEMENT_ADVISED = "agreement.advised"
+    AGREEMENT_SIGNED = "agreement.signed"
+    AGREEMENT_PUBLISHED = "agreement.published"
+    AGREEMENT_ACTIVE = "agreement.activated"
+    AGREEMENT_SUSPENDED = "agreement.suspended"
+    AGREEMENT_REVOKED = "agreement.revoked"
+    AGREEMENT_ENDED = "agreement.ended"
+    PSEUDONYM_ROTATED = "pseudonym.rotated"
+
+
+_STEPS = {
+    FactType.AGREEMENT_DRAFTED: Step.DRAFTED,
+    FactType.AGREEMENT_REQUESTED: Step.REQUESTED,
+    FactType.AGREEMENT_APPROVED: Step.APPROVED,
+    FactType.AGREEMENT_ADVISED: Step.ADVISED,
+    FactType.AGREEMENT_SIGNED: Step.SIGNED,
+    FactType.AGREEMENT_PUBLISHED: Step.PUBLISHED,
+    FactType.AGREEMENT_ACTIVE: Step.ACTIVATED,
+    FactType.AGREEMENT_SUSPENDED: Step.SUSPENDED,
+    FactType.AGREEMENT_REVOKED: Step.REVOKED,
+    FactType.AGREEMENT_ENDED: Step.ENDED,
+}
+
+_DECIDES_NOTHING = frozenset(
+    {
+        FactType.CREDENTIAL,
+        FactType.CREDENTIAL_REVOKED,
+        FactType.ORGANISATION,
+        FactType.AGREEMENT_DRAFTED,
+        FactType.AGREEMENT_REQUESTED,
+        FactType.AGREEMENT_APPROVED,
+        FactType.AGREEMENT_ADVISED,
+        FactType.AGREEMENT_SIGNED,
+        FactType.AGREEMENT_PUBLISHED,
+    }
+)
+"""Facts after which every decision is what it was before: no router compiles anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of the control log. `id` is unique (the writer's); `expects` is the aggregate's version before it."""
+
+    id: str
+    type: FactType
+    aggregate: str
+    expects: int
+    at: datetime
+    by: str
+    data: Mapping[str, Any]
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON of the fact."""
+        return json.dumps(
+            {
+                "id": self.id,
+                "type": self.type.value,
+                "aggregate": self.aggregate,
+                "expects": self.expects,
+                "at": self.at.isoformat(),
+                "by": self.by,
+                "data": self.data,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
+
+
+def decode_fact(raw: bytes) -> Fact:
+    """Fact of one control log value; raises `Invalid` if it is not one."""
+    try:
+        line = json.loads(raw)
+        return Fact(
+            id=str(line["id"]),
+            type=FactType(line["type"]),
+            aggregate=str(line["aggregate"]),
+            expects=int(line["expects"]),
+            at=_instant(line["at"]),
+            by=str(line["by"]),
+            data=dict(line["data"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid("not a fact of the control log") from error
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("an instant without its zone")
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A public body that acts as source or agency. `id` is our slug; OVO and KBO are its official codes."""
+
+    id: str
+    name: str
+    ovo: str | None = None
+    kbo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An HTTP credential of an organisation: only the SHA-256 of the token is kept, as hex."""
+
+    id: str
+    organisation: str
+    sha256: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredSchema:
+    """An immutable schema; `id` is its place in the fold, so all processes agree; `text` is the Avro JSON."""
+
+    id: int
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A source's versioned record type and the id of its schema; two sources may offer the same type."""
+
+    id: str
+    source: str
+    schema_id: int
+
+
+@dataclass(slots=True)
+class ControlState:
+    """Fold of the control log: `epoch` is the offset of the last fact applied, -1 before the first.
+
+    `apply` is the only way to change it. `policy_epoch` moves only with facts that can change a decision, so that
+    routers recompile only then. `products` is keyed by (source, product), `ceilings` by (source or None, product, purpose).
+    """
+
+    epoch: int = -1
+    policy_epoch: int = -1
+    versions: dict[str, int] = field(default_factory=dict)
+    organisations: dict[str, Organisation] = field(default_factory=dict)
+    credentials: dict[str, Credential] = field(default_factory=dict)
+    schemas: dict[int, RegisteredSchema] = field(default_factory=dict)
+    schema_ids: dict[str, int] = field(default_factory=dict)
+    products: dict[tuple[str, str], Product] = field(default_factory=dict)
+    purposes: tuple[Mapping[str, Any], ...] = ()
+    ceilings: dict[tuple[str | None, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    pseudonym_epochs: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By (agency, purpose), where the first key was rotated."""
+    _book: AgreementBook = field(default_factory=AgreementBook)
+
+    @property
+    def agreements(self) -> dict[str, AgreementEntry]:
+        """Agreements by id: the version in force, else the latest."""
+        return self._book.agreements
+
+    @property
+    def amendments(self) -> dict[str, AgreementEntry]:
+        """By id, the next version of an agreement while another one is in force."""
+        return self._book.amendments
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every step that any agreement took, by epoch."""
+        return self._book.events
+
+    def versions_of(self, agreement: str) -> dict[int, AgreementEntry]:
+        """Every version of an agreement by number, in order; empty where there is none."""
+        return self._book.versions_of(agreement)
+
+    def next_version(self, agreement: str, step: Step) -> int | None:
+        """The version that may be drafted or requested now, anew or again; None where neither may be."""
+        return self._book.next_version(agreement, step)
+
+    def pseudonym_epoch(self, agency: str, purpose: str) -> int:
+        """Epoch of the key behind the agency's pseudonyms for the purpose; the first is 1."""
+        return self.pseudonym_epochs.get((agency, purpose), 1)
+
+    def version(self, aggregate: str) -> int:
+        """Version that the next fact on `aggregate` must expect; 0 for a new one."""
+        return self.versions.get(aggregate, 0)
+
+    def apply(self, offset: int, fact: Fact) -> bool:
+        """Apply one fact read at `offset`; False if it was stale, impossible or damaged and therefore ignored."""
+        try:
+            accepted = fact.expects == self.version(fact.aggregate) and self._change(offset, fact)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ):  # its data is not of its type: all readers pass over it alike
+            accepted = False
+        self.epoch = offset
+        if accepted:
+            self.versions[fact.aggregate] = fact.expects + 1
+            if fact.type not in _DECIDES_NOTHING:
+                self.policy_epoch = offset
+        return accepted
+
+    def _change(self, offset: int, fact: Fact) -> bool:
+        data = fact.data
+        if fact.type in _STEPS:
+            step = _STEPS[fact.type]
+            why, function = str(data.get("why", "")), data.get("function")
+            taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
+            return self._book.take(step, data, taken, self._register)
+        if fact.type is FactType.ORGANISATION:
+            self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
+        elif fact.type is FactType.CREDENTIAL:
+            roles = tuple(data["roles"])
+            self.credentials[data["id"]] = Credential(data["id"], data["organisation"], data["sha256"], roles)
+        elif fact.type is FactType.CREDENTIAL_REVOKED:
+            return self.credentials.pop(data["id"], None) is not None
+        elif fact.type is FactType.SCHEMA:
+            self._register(data["subject"], data["text"])
+        elif fact.type is FactType.PRODUCT:
+            product = Product(data["id"], data["source"], self._register(data["id"], data["schema"]))
+            self.products[product.source, product.id] = product
+        elif fact.type is FactType.PSEUDONYM_ROTATED:
+            return self._rotate(data["agency"], data["purpose"], data["epoch"])
+        elif fact.type is FactType.PURPOSES:
+            self.purposes = tuple(data["purposes"])
+        else:
+            self.ceilings[data.get("source"), data["product"], data["purpose"]] = data
+        return True
+
+    def _rotate(self, agency: str, purpose: str, epoch: int) -> bool:
+        if epoch != self.pseudonym_epoch(agency, purpose) + 1:
+            return False
+        self.pseudonym_epochs[agency, purpose] = epoch
+        return True
+
+    def _register(self, subject: str, text: str) -> int:
+        """Id of a schema text: equal texts share one id; ids start at 1 and follow the log."""
+        if text not in self.schema_ids:
+            identifier = len(self.schemas) + 1
+            self.schema_ids[text] = identifier
+            self.schemas[identifier] = RegisteredSchema(identifier, subject, text)
+        return self.schema_ids[text]

@@ -1,0 +1,192 @@
+"""Projections: an agreement's fields compiled against a schema, to an egress schema and the function that cuts bytes.
+
+An Avro record has no names or tags: a subset of its fields in writer order is a subset of its bytes. So a cut joins the
+slices of what is kept, neighbours as one slice, and appends the derived values. `reference` is the specification.
+"""
+
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from broker.errors import Invalid
+from broker.model.agreement import ReleasedField, Transform
+from broker.model.record import WIRE_HEADER_BYTES
+from broker.schema.avro import Schema
+from broker.schema.derivation import derivation
+from broker.schema.egress import NOTIFICATION, egress_text
+from broker.schema.emitter import Emitter, execute
+from broker.schema.fit import argument_misfit, type_misfit
+from broker.schema.guard import Offsets
+from broker.schema.types import Array, Nullable, Record, Slot, SlotKind, Type, slots, unwrapped
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_UNNAMED = frozenset({Transform.KEEP, Transform.NOTIFY_ONLY})
+_BESIDE_NOTIFICATION = frozenset({Transform.NOTIFY_ONLY, Transform.OWN_REFERENCE})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """One agreement against one schema. `egress` is the JSON text of the schema of what `cut` returns.
+
+    `cut(value, offsets, on, reference)`: Avro body, without wire frame, of a framed value with its cut points; `on` is
+    the Belgian calendar day (`2026-11-24`) of the decision, `reference` the agency's own reference or None. Raises
+    `NotYetKnown` where a pseudonym is asked and no key was given.
+    """
+
+    egress: str
+    cut: Callable[[bytes, Offsets, str, str | None], bytes]
+
+
+def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseudonym_key: bytes | None) -> Projection:
+    """Projection of `fields`; without `pseudonym_key` a pseudonym still has its egress schema, but nothing can be cut.
+
+    Raises `Invalid`, naming the path, for an unknown path or one that is no leaf, a transform or arguments that do not
+    fit (`broker.schema.fit`), a path kept twice, a name that is missing, taken or no identifier, `notify-only` beside
+    anything but an own reference, and for fields that release nothing.
+    """
+    kept, derived = _checked(schema, fields)
+    cutter = _Cutter(frozenset(kept))
+    stretches = tuple(slots(schema.root))
+    points = [f"o[{i}]" for i in range(len(stretches) + 1)]
+    parts = cutter.parts(stretches, points)
+    places = {stretch.path: place for place, stretch in enumerate(stretches)}
+    for number, released in enumerate(derived):
+        cutter.emitter.environment[f"D{number}"] = derivation(released, schema.fields[released.path], pseudonym_key)
+        if released.transform is Transform.OWN_REFERENCE:
+            parts.append(f"D{number}(b'', t, r)")
+        else:
+            place = places[released.path]
+            parts.append(f"D{number}(b[o[{place}]:o[{place + 1}]], t, r)")
+    if not derived and len(kept) == len(schema.fields):
+        parts = [f"b[{WIRE_HEADER_BYTES}:]"]
+    result = parts[0] if len(parts) == 1 else "j((" + ", ".join(parts) + "))"
+    cutter.emitter.environment["j"] = b"".join
+    cutter.emitter.lines += ["def cut(b, o, t, r):", f" return {result}"]
+    return Projection(egress=egress_text(schema, kept, derived), cut=execute(cutter.emitter, "cut"))
+
+
+def _checked(schema: Schema, fields: Sequence[ReleasedField]) -> tuple[list[str], list[ReleasedField]]:
+    kept: list[str] = [NOTIFICATION] if _is_notification(schema, fields) else []
+    derived: list[ReleasedField] = []
+    taken = {member.name for member in schema.root.fields}
+    for released in fields:
+        path = released.path
+        leaf = schema.fields.get(path)
+        if leaf is None:
+            raise Invalid(f"{path} is not a leaf of {schema.product}")
+        misfit = argument_misfit(released) or type_misfit(released.transform, leaf) or _name_misfit(released, taken)
+        if misfit is not None:
+            raise Invalid(f"{path}: {misfit}")
+        if released.name is not None:
+            taken.add(released.name)
+            derived.append(released)
+        elif released.transform is Transform.KEEP:
+            if path in kept:
+                raise Invalid(f"{path} is named twice")
+            kept.append(path)
+    if not kept and not derived:
+        raise Invalid(f"no field of {schema.product} is released")
+    return kept, derived
+
+
+def _name_misfit(released: ReleasedField, taken: Container[str]) -> str | None:
+    if released.transform in _UNNAMED:
+        return None if released.name is None else f"{released.transform} gives no name to a value"
+    if released.name is None or not _IDENTIFIER.fullmatch(released.name):
+        return f"{released.transform} needs a name of letters, digits and _"
+    return f"the name {released.name} is taken" if released.name in taken else None
+
+
+def _is_notification(schema: Schema, fields: Sequence[ReleasedField]) -> bool:
+    """Whether these fields only notify; raises `Invalid` where they do that and more."""
+    notifying = [released.path for released in fields if released.transform is Transform.NOTIFY_ONLY]
+    if notifying and notifying != [schema.principal]:
+        raise Invalid(f"notify-only is for {schema.principal}, once")
+    if notifying and any(released.transform not in _BESIDE_NOTIFICATION for released in fields):
+        raise Invalid(f"{schema.principal}: notify-only leaves room for an own reference only")
+    return bool(notifying)
+
+
+@dataclass(slots=True)
+class _Cutter:
+    """Emits what joins the kept stretches; an array of which some leaves are kept gets a function of its own."""
+
+    kept: frozenset[str]
+    emitter: Emitter = field(default_factory=lambda: Emitter(guarded=True))
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def parts(self, stretches: Sequence[Slot], points: Sequence[str]) -> list[str]:
+        """Expressions of bytes; `points[i]` and `points[i + 1]` enclose stretch i."""
+        parts: list[str] = []
+        begin: int | None = None
+        for place, stretch in enumerate(stretches):
+            whole, some = self._keeps(stretch)
+            if whole and begin is None:
+                begin = place
+            if not whole and begin is not None:
+                parts.append(f"b[{points[begin]}:{points[place]}]")
+                begin = None
+            if some and not whole:
+                parts.append(f"{self._items(stretch)}(b, {points[place]}, {points[place + 1]})")
+        if begin is not None:
+            parts.append(f"b[{points[begin]}:{points[len(stretches)]}]")
+        return parts
+
+    def _keeps(self, stretch: Slot) -> tuple[bool, bool]:
+        """Whether the whole stretch is kept, and whether any of it is."""
+        below = f"{stretch.path}."
+        match stretch.kind:
+            case SlotKind.LEAF:
+                whole = some = stretch.path in self.kept
+            case SlotKind.BRANCH:
+                whole = some = any(path.startswith(below) for path in self.kept)
+            case SlotKind.ITEMS:
+                leaves = frozenset(_leaf_paths(stretch.type, stretch.path))
+                whole, some = leaves <= self.kept, not leaves.isdisjoint(self.kept)
+        return whole, some
+
+    def _items(self, stretch: Slot) -> str:
+        """Name of a generated function that prunes one encoded array of records, between two positions."""
+        array = unwrapped(stretch.type)
+        items = array.items if isinstance(array, Array) else None
+        record = unwrapped(items) if items is not None else None
+        if items is None or not isinstance(record, Record):
+            raise TypeError(stretch.kind)
+        name = f"A{next(self.numbers)}"
+        stretches = tuple(slots(record, stretch.path))
+        parts = self.parts(stretches, [f"a{i}" for i in range(len(stretches) + 1)])
+        walk = Emitter(guarded=True)
+        last = walk.record(record, "a0", (f"a{i}" for i in count(1)), 2 + isinstance(items, Nullable))
+        self.emitter.environment |= walk.environment
+        lines = [
+            f"def {name}(b, s, e):",
+            # Nothing (below a null record), a null or no items.
+            " if e - s < 2:",
+            "  return b[s:e]",
+            f" n, q = C(b, s + {int(isinstance(stretch.type, Nullable))})",
+            " if not n:",
+            "  return b[s:e]",
+            " w = [b[s:q]]",
+            " for _ in range(n):",
+        ]
+        if isinstance(items, Nullable):
+            lines += ["  w.append(b[q:q + 1])", "  q += 1", "  if b[q - 1]:"]
+            indent = "   "
+        else:
+            indent = "  "
+        lines += [f"{indent}a0 = q", *walk.lines, f"{indent}w += ({', '.join(parts)},)", f"{indent}q = {last}"]
+        lines += [" w.append(b[q:q + 1])", " return j(w)"]
+        self.emitter.lines += lines
+        return name
+
+
+def _leaf_paths(type_: Type, path: str) -> Iterator[str]:
+    inner = unwrapped(type_)
+    if isinstance(inner, Array):
+        inner = unwrapped(inner.items)
+    if isinstance(inner, Record):
+        for member in inner.fields:
+            yield from _leaf_paths(member.type, f"{path}.{member.name}")
+    else:
+        yield path
