@@ -1,0 +1,125 @@
+"""Waits for the barriers of a stopped agreement, and fences the lanes that do not write theirs (design §8).
+
+Readers of one log can check the outcome: after the last barrier there is no record of a subject.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import TopicPartition
+
+from broker.errors import KafkaUnavailable
+from broker.model import topics
+from broker.model.barrier import barrier, lane_barred
+from broker.model.record import header
+
+PATIENCE_S = 1.0
+"""How long a lane's owner may take; then it is fenced and the barrier written in its place."""
+
+_FENCING_S = 10.0
+
+
+class Clients(Protocol):
+    """Makes Kafka clients; `broker.kafka.clients` behind it."""
+
+    def consumer(self, group: str | None) -> Any:
+        """Consumer that is read_committed and never resets its position by itself."""
+
+    def transactional_producer(self, transactional_id: str) -> Any:
+        """Idempotent transactional producer, not started; its start fences the holder of the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What stopping or amending an agreement took: each lane's barrier, the lanes that had to be fenced, and the time."""
+
+    barriers: dict[int, int]
+    fenced: tuple[int, ...]
+    duration_ms: float
+    first_new: int | None = None
+    """Offset of the first record of the version that was waited for, if one lies before the last barrier."""
+
+    @property
+    def last(self) -> int:
+        """Offset of the last barrier."""
+        return max(self.barriers.values())
+
+
+class Barriers:
+    """Brings about the barriers of one agreement on all `lanes`."""
+
+    def __init__(self, clients: Clients, lanes: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clients = clients
+        self._lanes = lanes
+        self._monotonic = monotonic
+
+    async def complete(
+        self, topic: str, reason: str, epoch: int, *, since: int | None, began: float, version: int | None = None
+    ) -> Stopped:
+        """Return once every lane's barrier of `epoch` is committed to `topic`, at or after offset `since` (None: anywhere).
+
+        `reason` is what a barrier says that is written in a lane's place, `version` the one that comes into force.
+        `began` is the monotonic instant of the request. Raises `KafkaUnavailable` if that cannot be reached; calling it
+        again is safe, and does not do again what an earlier call completed.
+        """
+        target = TopicPartition(topic, 0)
+        found: dict[int, int] = {}
+        fenced: list[int] = []
+        first_new: int | None = None
+        consumer = self._clients.consumer(None)
+        try:
+            await consumer.start()
+            consumer.assign([target])
+            first = (await consumer.beginning_offsets([target]))[target]
+            consumer.seek(target, first if since is None else since)
+            deadline = self._monotonic() + PATIENCE_S
+            while len(found) < self._lanes:
+                left = max(0.0, deadline - self._monotonic())
+                polled = await consumer.getmany(target, timeout_ms=min(100, int(left * 1000) + 1))
+                for record in polled.get(target, ()):
+                    if first_new is None and version is not None and _version_of(record) == version:
+                        first_new = record.offset
+                    lane = lane_barred(record.key, record.headers, epoch=epoch)
+                    if lane is not None:
+                        found.setdefault(lane, record.offset)
+                        if since is None and record.offset == first > 0:
+                            # The topic was emptied up to its last barrier: all were there, and nobody needs fencing.
+                            return Stopped(found, (), (self._monotonic() - began) * 1000)
+                if not left and not fenced:
+                    fenced = [lane for lane in range(self._lanes) if lane not in found]
+                    async with asyncio.timeout(_FENCING_S):
+                        await self._fence(topic, fenced, reason, epoch)
+                    deadline = self._monotonic() + _FENCING_S
+                elif not left:
+                    raise KafkaUnavailable("the barriers are written, but could not be read back in time")
+        except (KafkaError, TimeoutError) as error:
+            raise KafkaUnavailable("a barrier could not be written", operator=type(error).__name__) from error
+        finally:
+            await consumer.stop()
+        return Stopped(found, tuple(fenced), (self._monotonic() - began) * 1000, first_new)
+
+    async def _fence(self, topic: str, lanes: Iterable[int], reason: str, epoch: int) -> None:
+        await asyncio.gather(*(self._write(topic, lane, reason, epoch) for lane in lanes))
+
+    async def _write(self, topic: str, lane: int, reason: str, epoch: int) -> None:
+        key, value, headers = barrier(topic, lane, epoch, reason).row
+        # Its start aborts whatever the owner has open and fences all it may still send; the owner comes back by R1.
+        producer = self._clients.transactional_producer(topics.lane_transactional_id(lane))
+        try:
+            await producer.start()
+            async with producer.transaction():
+                await producer.send_and_wait(topic, value, key=key, partition=0, headers=list(headers))
+        except ProducerFenced:
+            return  # an owner opened the lane meanwhile (R1): it knows the fact and writes the barrier itself
+        finally:
+            await producer.stop()
+
+
+def _version_of(record: Any) -> int | None:
+    """Version of the agreement under which a record was delivered; None for a barrier."""
+    stated = header(record.headers, "ce_agreementversion")
+    return None if stated is None else int(stated)

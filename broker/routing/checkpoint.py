@@ -1,0 +1,82 @@
+"""The unit of work of a lane: offsets in; deliveries, receipts and quarantine out; one Kafka transaction (design R5).
+
+Outcomes: `commit` returns True (all of it is visible), False (nothing is, the policy moved on: decide again), or
+raises. After `Doubt` the producer must never be used again: the lane re-opens under R1, which fences it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from broker.batches import Row, send_rows
+from broker.errors import Doubt, Fenced
+from broker.model import topics
+from broker.routing.faultpoints import FaultPoint, fault_point
+
+COMMIT_DEADLINE_S = 8.0
+"""Shorter than the transaction timeout (10 s, R3): past it the coordinator aborts for us, and we may not guess."""
+
+
+class Checkpoint:
+    """Collects one batch's outputs and commits them with its offsets, or not at all."""
+
+    def __init__(self, producer: Any, *, timestamp_ms: int) -> None:
+        self._producer = producer
+        self._timestamp_ms = timestamp_ms
+        self._outputs: dict[TopicPartition, list[Row]] = {}
+
+    def output(self, topic: str, partition: int) -> list[Row]:
+        """The list that collects rows for one output partition; append to it directly."""
+        return self._outputs.setdefault(TopicPartition(topic, partition), [])
+
+    async def commit(
+        self,
+        offsets: Mapping[TopicPartition, int],
+        *,
+        stamp: str,
+        still_current: Callable[[], Awaitable[bool]],
+    ) -> bool:
+        """Write and commit everything, with `stamp` on the offsets; False if `still_current` said no at the end.
+
+        Raises `Fenced` when another owner holds the lane, `Doubt` when the outcome is unknown.
+        """
+        try:
+            return await asyncio.wait_for(self._commit(offsets, stamp, still_current), COMMIT_DEADLINE_S)
+        except ProducerFenced as error:
+            raise Fenced("another router owns this lane") from error
+        except (KafkaError, TimeoutError) as error:
+            raise Doubt("commit did not complete", operator=type(error).__name__) from error
+
+    async def _commit(
+        self, offsets: Mapping[TopicPartition, int], stamp: str, still_current: Callable[[], Awaitable[bool]]
+    ) -> bool:
+        producer = self._producer
+        # Step 1: open. From here until step 5 nothing may wait for anyone but Kafka (readers of the outputs wait too).
+        await producer.begin_transaction()
+        # Step 2: all outputs, in explicit batches: one future per batch, not per record.
+        sent = [
+            batch
+            for target, rows in self._outputs.items()
+            if rows
+            for batch in await send_rows(
+                producer, target.topic, target.partition, rows, timestamp_ms=self._timestamp_ms
+            )
+        ]
+        # Step 3: every batch is acknowledged, or the exception surfaces here.
+        await asyncio.gather(*sent)
+        fault_point(FaultPoint.PRODUCED)
+        # Step 4: the source offsets; their metadata tells a new owner under what knowledge the lane last decided.
+        stamped = {target: OffsetAndMetadata(offset, stamp) for target, offset in offsets.items()}
+        await producer.send_offsets_to_transaction(stamped, topics.ROUTER_GROUP)
+        fault_point(FaultPoint.OFFSETS_SENT)
+        # Step 5: the last look at the control log (R6); an outdated decision is aborted and made again.
+        if not await still_current():
+            await producer.abort_transaction()
+            return False
+        fault_point(FaultPoint.CHECKED)
+        await producer.commit_transaction()
+        fault_point(FaultPoint.COMMITTED)
+        return True

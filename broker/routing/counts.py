@@ -1,0 +1,55 @@
+"""What a router did, as counts per agreement: for operators and the live view, never per subject."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.model.decision import Decision, Reason, Release
+from broker.policy import engine
+from broker.routing.plans import TopicPlan
+
+
+@dataclass(slots=True)
+class Counts:
+    """Additive counters; a batch fills its own and adds it to the router's once committed."""
+
+    records: int = 0
+    delivered: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[tuple[str, str]] = field(default_factory=Counter)
+    quarantine: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def decided(self, decision: Decision) -> None:
+        """Count one receipted decision."""
+        if isinstance(decision, Release):
+            self.delivered[decision.agreement] += 1
+        else:
+            self.withheld[decision.agreement, decision.reason.value] += 1
+
+    def quarantined(self, topic: str, reason: str) -> None:
+        """Count one poison record."""
+        self.quarantine[topic, reason] += 1
+
+    def routed(self, plan: TopicPlan, counted: engine.Counts) -> None:
+        """Count one topic's share of a batch, with what is counted but never receipted."""
+        self.records += counted.records
+        for index, number in counted.no_dossier.items():
+            self.withheld[plan.outlets[index].agreement, Reason.NO_DOSSIER.value] += number
+
+    def add(self, other: "Counts") -> None:
+        """Add another's counts to this one's."""
+        self.records += other.records
+        self.delivered.update(other.delivered)
+        self.withheld.update(other.withheld)
+        self.quarantine.update(other.quarantine)
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON object: `{records, agreements: {id: {delivered, withheld: {reason: n}}}, quarantined: {topic: {code: n}}}`."""
+        agreements: dict[str, Any] = {}
+        for agreement, number in self.delivered.items():
+            agreements.setdefault(agreement, {"delivered": 0, "withheld": {}})["delivered"] = number
+        for (agreement, reason), number in self.withheld.items():
+            agreements.setdefault(agreement, {"delivered": 0, "withheld": {}})["withheld"][reason] = number
+        quarantined: dict[str, dict[str, int]] = {}
+        for (topic, code), number in self.quarantine.items():
+            quarantined.setdefault(topic, {})[code] = number
+        return {"records": self.records, "agreements": agreements, "quarantined": quarantined}

@@ -1,0 +1,323 @@
+"""One open lane: its consumer, its transactional producer, its state; opened by rule R1, never reused after doubt (R2)."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from broker.control.log import ControlLog
+from broker.errors import PositionLost, Stale
+from broker.model import topics
+from broker.model.barrier import barriers_due
+from broker.policy.calendar import belgian_day, day_began
+from broker.policy.engine import Previous
+from broker.routing.checkpoint import Checkpoint
+from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
+from broker.routing.lane_state import Absorbed, LaneState
+from broker.routing.looks import Held, LastRecords, aged, held, looks
+from broker.routing.plans import Plans, TopicPlan
+from broker.routing.replay import replay
+from broker.routing.subjects import Cause, Subjects
+from broker.stopping import stop_quietly
+
+FEWEST, MOST = 1_000, 50_000
+"""Bounds of the adaptive transaction size in records: small while live, large under backlog (design §7)."""
+
+_LONGEST_TURN_MS = 300
+"""What deciding one batch may take: meanwhile the process answers nobody, and its heartbeats must keep flowing (R6)."""
+
+_IDLE_MS = 250
+"""How long an idle lane waits for records before it looks whether a barrier is due."""
+
+_MOST_CAUSES = 2_000
+"""Subjects reconsidered in one transaction at most."""
+
+_RECOMMIT_MS = 24 * 3600 * 1000
+
+
+class Clients(Protocol):
+    """Makes Kafka clients for a lane; `broker.kafka.clients` behind it."""
+
+    def consumer(self, group: str | None) -> Any:
+        """Consumer that is read_committed and never resets its position by itself."""
+
+    def reader(self) -> Any:
+        """As `consumer`, for single records at known offsets."""
+
+    def transactional_producer(self, transactional_id: str) -> Any:
+        """Idempotent transactional producer, not started."""
+
+    async def know_topics(self, producer: Any, topics: Iterable[str]) -> None:
+        """Tell a started producer all the topics it will touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records fetched from one lane, by source topic and in order."""
+
+    records: Mapping[str, Sequence[Any]]
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(map(len, self.records.values()))
+
+
+@dataclass(slots=True)
+class Lane:
+    """Lane `number` of `lanes`; `open` before anything else, `close` at the end."""
+
+    number: int
+    lanes: int
+    clients: Clients
+    control: ControlLog
+    plans: Plans
+    keys: LaneKeys
+    state: LaneState
+    clock_ms: Callable[[], int]
+    receipt_frame: bytes
+    _producer: Any = None
+    _consumer: Any = None
+    _subjects: Subjects | None = None
+    _records: LastRecords | None = None
+    _held: Held = field(default_factory=dict)
+    _day: date | None = None
+    """The last day for which subjects were looked through."""
+    _next: dict[str, int] = field(default_factory=dict)  # committed
+    _read: dict[str, int] = field(default_factory=dict)  # fetched, at or ahead of committed
+    _fetching: asyncio.Task[Any] | None = None
+    _size: int = FEWEST
+    _seen: int = -1  # epoch of the last refresh
+    _now_ms: int = 0
+    _told_ms: int = 0  # as committed when the lane was opened
+    _epoch: int = -1
+    _told: int = -2  # policy epoch whose topics the producer knows
+    _committed_ms: int = 0
+
+    async def open(self) -> None:
+        """Take the lane (R1): fence the predecessor, then read committed positions, then seek, then catch up the state."""
+        predecessor, self._producer = self._producer, self.clients.transactional_producer(self._transactional_id)
+        await self._producer.start()
+        if predecessor is not None:
+            await stop_quietly(predecessor)
+        if self._fetching is not None:
+            self._fetching.cancel()
+            self._fetching = None
+        if self._consumer is None:
+            self._consumer = self.clients.consumer(topics.ROUTER_GROUP)
+            await self._consumer.start()
+        if self._records is None:
+            self._records = LastRecords(self.clients.reader(), self.number)
+            await self._records.consumer.start()
+        self._next.clear()
+        self._read.clear()
+        self._told, self._told_ms, self._day = -2, 0, None
+        self._committed_ms = self.clock_ms()
+        await self._follow(self.plans.at(self.control.state))
+        target = TopicPartition(topics.DOSSIERS, self.number)
+        committed = await self._consumer.committed(target)
+        if self._subjects is not None and self._subjects.agrees(committed, self._told_ms):
+            return
+        if self._subjects is not None:
+            await stop_quietly(self._subjects.consumer)
+        self._subjects = Subjects(self.clients.consumer(None), self.number, self.keys.lane)
+        await self._subjects.open(committed, self._told_ms)
+
+    async def close(self) -> None:
+        """Give up the lane's clients; the state file stays."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            with suppress(asyncio.CancelledError, KafkaError):
+                await self._fetching
+        others = (self._subjects, self._records)
+        for client in (self._producer, self._consumer, *(each.consumer for each in others if each is not None)):
+            if client is not None:
+                await stop_quietly(client)
+        self.state.close()
+
+    async def fetch(self) -> Batch:
+        """Next records of every source topic in this lane; empty when idle or when the control log moved."""
+        if not self._next:
+            await self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000)
+            return Batch({})
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size))
+        changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000))
+        try:
+            await asyncio.wait({self._fetching, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+        if not self._fetching.done():
+            return Batch({})
+        fetched, self._fetching = self._fetching, None
+        try:
+            polled = fetched.result()
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            raise PositionLost(f"lane {self.number}: a committed position is no longer in the log") from error
+        batch = Batch({target.topic: records for target, records in polled.items() if records})
+        self._read.update({topic: records[-1].offset + 1 for topic, records in batch.records.items()})
+        if batch.size < self._size:
+            self._size = max(FEWEST, batch.size)
+        return batch
+
+    async def refresh(self) -> Knowledge:
+        """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
+        await self.control.read_to_head()
+        if not self.control.fresh():
+            raise Stale("this worker's heartbeat did not come back in time")
+        # The log is followed while this waits: all that is taken from it is taken here, at one epoch.
+        state = self.control.state
+        self._seen, policy_epoch = state.epoch, state.policy_epoch
+        plans, due = self.plans.at(state), barriers_due(state, lane=self.number, since_epoch=self._epoch)
+        await self._follow(plans)
+        await self._tell_topics(plans, policy_epoch)
+        # Before the files are read, so that none that was there by then is missed; after every activation it knows, so
+        # that what is released now counts as released later, whatever the clocks of other machines say.
+        self._now_ms = max(self._now_ms, self.clock_ms(), self.plans.activated_ms)
+        causes = await self._causes(plans, self._now_ms)
+        return Knowledge(
+            epoch=self._seen,
+            policy_epoch=policy_epoch,
+            subjects_offset=self.subjects.head,
+            instant=instant(self._now_ms),
+            plans=plans,
+            subjects=self.subjects,
+            causes=causes,
+            looks=await looks(causes, self._held, self.state, self.subjects, self.records),
+            told=self.subjects.position(causes, self._now_ms),
+            more=len(causes) == _MOST_CAUSES,
+            barriers=due if self._next else (),
+            keys=self.keys,
+            receipt_frame=self.receipt_frame,
+        )
+
+    async def _causes(self, plans: Mapping[str, TopicPlan], now_ms: int) -> Sequence[Cause]:
+        """What papers and the day have to tell, the first of it."""
+        subjects = self.subjects
+        await subjects.read_to_head()
+        if subjects.told_ms and self._day != belgian_day(now_ms):
+            # Read through in another thread: it takes seconds for a million subjects, once a day.
+            places = await asyncio.to_thread(list, aged(plans, self.state, subjects.told_ms, now_ms))
+            subjects.age(places, day_began(now_ms))
+        self._day = belgian_day(now_ms)
+        subjects.come(now_ms)
+        return subjects.causes(_MOST_CAUSES)
+
+    def previous(self, plan: TopicPlan, keys: Collection[bytes]) -> dict[bytes, Previous]:
+        """What the lane knew of these subjects before the batch; nothing is kept where no agreement looks."""
+        return self.state.read(plan.topic, keys) if plan.outlets else {}
+
+    def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
+        """A new unit of work, whose outputs carry the batch's whole second as timestamp."""
+        return Checkpoint(self._producer, timestamp_ms=knowledge.instant.at_ms // 1000 * 1000)
+
+    async def commit(self, work: Checkpoint, batch: Batch, knowledge: Knowledge) -> bool:
+        """Commit the batch under `knowledge`; False if the policy moved on meanwhile and it must be decided again."""
+
+        async def still_current() -> bool:
+            await self.control.read_to_head()
+            if not self.control.fresh():
+                raise Stale("this worker's heartbeat did not come back in time")
+            return self.control.state.policy_epoch == knowledge.policy_epoch
+
+        took = self.clock_ms() - knowledge.instant.at_ms
+        if took > _LONGEST_TURN_MS:
+            self._size = max(FEWEST, self._size // 2)
+        elif batch.size >= self._size and took < _LONGEST_TURN_MS // 2:
+            self._size = min(self._size * 2, MOST)
+        reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}
+        # All positions, so that a quiet topic's does not expire beside a busy one.
+        positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
+        offsets = {TopicPartition(topic, self.number): next_ for topic, next_ in positions.items()}
+        if not await work.commit(offsets, stamp=knowledge.stamp, still_current=still_current):
+            return False
+        self._next.update(reached)
+        self._epoch = knowledge.epoch
+        self._committed_ms = self.clock_ms()
+        return True
+
+    def absorb(
+        self, batch: Batch, changes: Mapping[str, Mapping[bytes, Previous | None]], knowledge: Knowledge
+    ) -> None:
+        """Remember a committed batch."""
+        self.subjects.settle(knowledge.causes, knowledge.instant.at_ms)
+        watched = [topic for topic in batch.records if knowledge.plans[topic].outlets]
+        if watched:
+            positions = [Absorbed(topic, self._next[topic], knowledge.plans[topic].engine.paths) for topic in watched]
+            self.state.write({topic: changes[topic] for topic in watched}, positions)
+
+    def idle(self, knowledge: Knowledge) -> bool:
+        """Whether there is nothing to commit but records; once a day the positions, so that the broker never expires them."""
+        recommit = bool(self._next) and self.clock_ms() - self._committed_ms > _RECOMMIT_MS
+        return not (knowledge.barriers or knowledge.causes or recommit)
+
+    @property
+    def subjects(self) -> Subjects:
+        """Papers, once the lane is open."""
+        if self._subjects is None:
+            raise RuntimeError("the lane is not open")
+        return self._subjects
+
+    @property
+    def records(self) -> LastRecords:
+        """Single records, once the lane is open."""
+        if self._records is None:
+            raise RuntimeError("the lane is not open")
+        return self._records
+
+    @property
+    def _transactional_id(self) -> str:
+        return topics.lane_transactional_id(self.number)
+
+    async def _follow(self, plans: Mapping[str, TopicPlan]) -> None:
+        """Consume exactly the declared products: new ones from their committed position, with their state caught up."""
+        new = [topic for topic in plans if topic not in self._next]
+        if new:
+            await self._assign(sorted(set(self._next) | set(plans)))
+        for topic, plan in plans.items():
+            if plan.outlets and self.state.absorbed(topic, plan.engine.paths) < self._next[topic]:
+                await replay(
+                    self.clients.consumer(None),
+                    plan,
+                    self.state,
+                    lane=self.number,
+                    lanes=self.lanes,
+                    end=self._next[topic],
+                    k_lane=self.keys.lane,
+                )
+
+    async def _tell_topics(self, plans: Mapping[str, TopicPlan], epoch: int) -> None:
+        """Once per policy epoch: otherwise the client looks all metadata up again at each topic's first touch."""
+        if self._told != epoch:
+            names = {outlet.topic for plan in plans.values() for outlet in plan.outlets}
+            names |= {topics.RECEIPTS, *(plan.quarantine for plan in plans.values())}
+            await self.clients.know_topics(self._producer, names)
+            self._held = held(plans)
+            self._told = epoch
+
+    async def _assign(self, names: Sequence[str]) -> None:
+        targets = [TopicPartition(topic, self.number) for topic in names]
+        for target in targets:
+            if target.topic in self._next:
+                continue
+            committed = await self._consumer._coordinator.fetch_committed_offsets([target])  # noqa: SLF001 - metadata
+            position = committed.get(target)
+            if position is None or position.offset < 0:
+                raise PositionLost(f"lane {self.number} of {target.topic} has no committed position")
+            self._next[target.topic] = self._read[target.topic] = position.offset
+            epoch, at_ms, told_ms = stamped(position.metadata)
+            self._epoch, self._now_ms = max(self._epoch, epoch), max(self._now_ms, at_ms)
+            self._told_ms = max(self._told_ms, told_ms)
+        if self._fetching is not None:
+            self._fetching.cancel()
+            with suppress(asyncio.CancelledError, KafkaError):
+                await self._fetching
+            self._fetching = None
+        self._consumer.assign(targets)
+        for target in targets:
+            self._consumer.seek(target, self._read[target.topic])

@@ -1,0 +1,174 @@
+"""What a lane remembers of each subject: the encoded values that populations and attestations use (design §1, §2).
+
+Derived data: it can be rebuilt from the compacted source topic, so it is written after the commit, without fsync, and
+thrown away when it is damaged. Only the instants of the decisions are not in that topic: they outlive a change of paths.
+It is personal data: the file is created with mode 0600.
+"""
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from broker.policy.engine import Previous
+
+_CHUNK = 500
+"""Keys per SELECT: below SQLite's historical limit of 999 variables."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS subject (
+  topic TEXT NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, entry BLOB, offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS position (topic TEXT PRIMARY KEY, next INTEGER NOT NULL, paths TEXT NOT NULL);
+"""
+
+_KEEP = """
+INSERT INTO subject VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (topic, key) DO UPDATE
+SET at = max(at, excluded.at), entry = excluded.entry, offset = excluded.offset
+"""
+
+_ALL = "SELECT key, at, entry, offset FROM subject WHERE topic = ? AND entry IS NOT NULL"
+
+_FORMAT = 2
+"""Files of another format are thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """How far the state of one source topic reaches: every record before offset `next` is in it."""
+
+    topic: str
+    next: int
+    paths: tuple[str, ...]
+
+
+class LaneState:
+    """State of one lane over all its source topics, in one SQLite file (`None`: in memory)."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError:  # damaged, or of another format
+            if path is None:
+                raise
+            for part in ("", "-wal", "-shm"):
+                path.with_name(path.name + part).unlink(missing_ok=True)
+            self._db = _open(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def absorbed(self, topic: str, paths: tuple[str, ...]) -> int:
+        """Next offset of `topic` to absorb; 0 where nothing was kept or other paths were (their values are forgotten)."""
+        row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (topic,)).fetchone()
+        if row is None:
+            return 0
+        if row[1] != _joined(paths):
+            self.forget(topic)
+            return 0
+        return int(row[0])
+
+    def forget(self, topic: str) -> None:
+        """Drop all values of `topic`; when its subjects were last decided stays known, as no log could tell."""
+        with self._at_once():
+            self._db.execute("UPDATE subject SET entry = NULL WHERE topic = ?", (topic,))
+            self._db.execute("DELETE FROM position WHERE topic = ?", (topic,))
+
+    def read(self, topic: str, keys: Collection[bytes]) -> dict[bytes, Previous]:
+        """Last known values of the subjects `keys`; subjects never seen or deleted are absent."""
+        found: dict[bytes, Previous] = {}
+        remaining = iter(keys)
+        while chunk := list(islice(remaining, _CHUNK)):
+            marks = ",".join("?" * len(chunk))
+            query = f"{_ALL} AND key IN ({marks})"
+            for key, at, entry, offset in self._db.execute(query, (topic, *chunk)):
+                found[key] = Previous(_unpack(entry), at, offset)
+        return found
+
+    def all(self, topic: str) -> Iterator[tuple[bytes, Previous]]:
+        """Every subject of a topic; nothing may be written meanwhile."""
+        for key, at, entry, offset in self._db.execute(_ALL, (topic,)):
+            yield key, Previous(_unpack(entry), at, offset)
+
+    def write(self, changes: Mapping[str, Mapping[bytes, Previous | None]], positions: Iterable[Absorbed]) -> None:
+        """Absorb committed records up to `positions`: `changes[topic][key]` is the new state of a subject, None = deleted.
+
+        A topic that is further already, or kept for other paths, is left as it is: an owner that was fenced meanwhile
+        may come late, and the present one reads the gap again by itself. Instants never go back.
+        """
+        with self._at_once():
+            for position in positions:
+                if not self._moves(position):
+                    continue
+                subjects = changes.get(position.topic, {})
+                kept = [
+                    (position.topic, key, now.at, _pack(now.values), now.offset)
+                    for key, now in subjects.items()
+                    if now is not None
+                ]
+                gone = [(position.topic, key) for key, now in subjects.items() if now is None]
+                self._db.executemany(_KEEP, kept)
+                self._db.executemany("DELETE FROM subject WHERE topic = ? AND key = ?", gone)
+                row = (position.topic, position.next, _joined(position.paths))
+                self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", row)
+
+    def _moves(self, to: Absorbed) -> bool:
+        row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (to.topic,)).fetchone()
+        return row is None or (row[0] < to.next and row[1] == _joined(to.paths))
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _open(path: Path | None) -> sqlite3.Connection:
+    db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        # A process may be killed at any moment: the write-ahead log keeps the file whole then. Without fsync a power cut
+        # may cost its tail, which is a replay.
+        db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;")
+        _require_format(db)
+        db.executescript(f"{_SCHEMA} PRAGMA user_version={_FORMAT};")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _require_format(db: sqlite3.Connection) -> None:
+    (held,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and held != _FORMAT:
+        raise sqlite3.DatabaseError("another format")
+
+
+def _joined(paths: tuple[str, ...]) -> str:
+    return "\n".join(paths)
+
+
+def _pack(values: tuple[bytes, ...]) -> bytes:
+    return b"".join(len(value).to_bytes(4, "big") + value for value in values)
+
+
+def _unpack(entry: bytes) -> tuple[bytes, ...]:
+    values, at = [], 0
+    while at < len(entry):
+        size = int.from_bytes(entry[at : at + 4], "big")
+        values.append(entry[at + 4 : at + 4 + size])
+        at += 4 + size
+    return tuple(values)

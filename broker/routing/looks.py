@@ -1,0 +1,112 @@
+"""Looks: a subject reconsidered under one agreement, with all that takes; and where its present value is read from."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.structs import TopicPartition
+
+from broker.control.dossier_records import Place
+from broker.errors import PositionLost
+from broker.policy.buckets import Plan
+from broker.policy.calendar import belgian_day
+from broker.policy.engine import Previous
+from broker.policy.papers import Papers, Told
+from broker.routing.lane_state import LaneState
+from broker.routing.plans import TopicPlan
+from broker.routing.subjects import Cause, Subjects
+
+_POLL_MS = 1000
+_NEAR = 500
+"""Offsets that are read through rather than jumped over."""
+
+Held = Mapping[str, Sequence[tuple[TopicPlan, Plan]]]
+"""By agreement, and by product ("<source>/<product>"): the plan of the topic, and the agreement's own in its engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One subject under one agreement; `value` is its last record, framed, where something may be cut from it."""
+
+    cause: Cause
+    topic: TopicPlan
+    plan: Plan
+    known: Previous
+    told: Told
+    papers: Papers
+    value: bytes
+
+
+def held(plans: Mapping[str, TopicPlan]) -> Held:
+    """Plans by agreement and by product."""
+    found: dict[str, list[tuple[TopicPlan, Plan]]] = {}
+    for topic in plans.values():
+        for plan in topic.engine.plans:
+            for name in (plan.agreement.id, topic.product):
+                found.setdefault(name, []).append((topic, plan))
+    return found
+
+
+async def looks(
+    causes: Sequence[Cause], plans: Held, state: LaneState, subjects: Subjects, records: "LastRecords"
+) -> Sequence[Look]:
+    """What there is to reconsider: subjects of which there is a record, in the order of the causes."""
+    asked = [(cause, topic, plan) for cause in causes for topic, plan in plans.get(cause.place.agreement, ())]
+    keys: dict[str, set[bytes]] = {}
+    for cause, topic, _ in asked:
+        keys.setdefault(topic.topic, set()).add(cause.place.subject)
+    known = {topic: state.read(topic, subjects_of) for topic, subjects_of in keys.items()}
+    values = {
+        topic: await records.read(topic, {previous.offset for previous in found.values()})
+        for topic, found in known.items()
+    }
+    return [
+        Look(
+            cause,
+            topic,
+            plan,
+            previous,
+            subjects.told(cause.place),
+            subjects.of(cause.place.subject),
+            values[topic.topic][previous.offset],
+        )
+        for cause, topic, plan in asked
+        if (previous := known[topic.topic].get(cause.place.subject)) is not None
+    ]
+
+
+def aged(plans: Mapping[str, TopicPlan], state: LaneState, then_ms: int, now_ms: int) -> Iterator[Place]:
+    """Subjects of which an answer is another on the day of `now_ms` than on that of `then_ms`: read through all of them."""
+    then, now = belgian_day(then_ms), belgian_day(now_ms)
+    for topic in plans.values():
+        timed = [(plan, plan.timed) for plan in topic.engine.plans if plan.timed is not None]
+        for key, previous in state.all(topic.topic) if timed else ():
+            for plan, answers in timed:
+                if answers(previous.values, then) != answers(previous.values, now):
+                    yield Place(key, plan.agreement.id)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRecords:
+    """Reads single records of one lane by their offsets; `consumer` is started and stopped by the lane."""
+
+    consumer: Any
+    lane: int
+
+    async def read(self, topic: str, offsets: Collection[int]) -> Mapping[int, bytes]:
+        """Values by offset; raises `PositionLost` if one is gone, which compaction never does to a subject's last record."""
+        target = TopicPartition(topic, self.lane)
+        found: dict[int, bytes] = {}
+        self.consumer.assign([target])
+        for offset in sorted(offsets):
+            if offset in found:
+                continue
+            position = await self.consumer.position(target) if found else None
+            if position is None or not position <= offset < position + _NEAR:
+                self.consumer.seek(target, offset)
+            while offset not in found:
+                polled = (await self.consumer.getmany(target, timeout_ms=_POLL_MS)).get(target, ())
+                found |= {record.offset: record.value for record in polled}
+                if not polled or polled[-1].offset > offset not in found:
+                    raise PositionLost(f"lane {self.lane} of {topic}: a subject's last record is gone")
+        return found

@@ -1,0 +1,117 @@
+"""An outlet turns one release into the row an agency reads and the leaf the receipt keeps.
+
+Everything that does not depend on the record is made once per agreement version: frames, header constants, leaf
+constants. The envelope is made for its agreement (design §4): nothing in it occurs in another agreement's stream.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.batches import Row
+from broker.model import keyed
+from broker.model.decision import Departure, Kind, Reason, Release
+from broker.model.receipt import released, withheld
+from broker.model.record import CONTENT_TYPE, EVENT_NAMESPACE, Headers
+from broker.schema.guard import Offsets
+from broker.schema.narrowing import leave_out
+from broker.schema.projection import Projection
+
+_SAMPLED = b"-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Delivery side of one agreement version."""
+
+    agreement: str
+    version: int
+    topic: str
+    product: str
+    key: bytes = field(repr=False)
+    frame: bytes
+    projection: Projection
+    pseudonym_epoch: int | None = None
+    """Of the key behind its pseudonyms; None where it has none."""
+    follow: Callable[[bytes, bytes], bytes] | None = None
+    """Body and root identifier to the body with the root's pseudonym; None where the subject has none."""
+    constants: dict[Kind, tuple[tuple[str, bytes], ...]] = field(init=False)
+    release_leaves: dict[Kind, bytes] = field(init=False)
+    withhold_leaves: dict[tuple[Reason, Kind], bytes] = field(init=False)
+    _narrowed: dict[frozenset[str], Callable[[bytes], bytes]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        envelope = (
+            ("ce_specversion", b"1.0"),
+            ("ce_source", f"/agreements/{self.agreement}".encode()),
+            ("ce_type", f"{EVENT_NAMESPACE}.{self.product}".encode()),
+            ("ce_agreementversion", str(self.version).encode()),
+            ("content-type", CONTENT_TYPE),
+            *([] if self.pseudonym_epoch is None else [("ce_pseudonymepoch", str(self.pseudonym_epoch).encode())]),
+        )
+        object.__setattr__(self, "constants", {kind: (*envelope, ("ce_kind", kind.value.encode())) for kind in Kind})
+        leaves = {kind: released(self.agreement, self.version, kind) for kind in Kind}
+        object.__setattr__(self, "release_leaves", leaves)
+        object.__setattr__(
+            self,
+            "withhold_leaves",
+            {
+                (reason, kind): withheld(self.agreement, self.version, reason, kind)
+                for reason in Reason
+                if reason.receipted
+                for kind in Kind
+            },
+        )
+
+    def deliver(self, decision: Release, source: "Source", batch: "Instant") -> tuple[Row, bytes]:
+        """Row for the delivery topic and leaf for the receipt of one release."""
+        identifier = keyed.delivery_id(self.key, source.topic, source.partition, source.offset)
+        identifier_hex = identifier.hex().encode()
+        headers: Headers = [
+            *self.constants[decision.kind],
+            ("ce_id", identifier_hex),
+            ("ce_time", batch.time),
+            # The delivery id is the trace id: a trace id shared by two streams would join them (ADR envelope).
+            ("traceparent", b"00-" + identifier_hex + b"-" + identifier_hex[:16] + _SAMPLED),
+        ]
+        if decision.kind is Kind.LEFT_POPULATION:
+            departure = decision.departure or Departure.RECORD_CHANGED
+            headers.append(("ce_reason", departure.value.encode()))
+            value = None
+        else:
+            cut = self.projection.cut(source.value, source.offsets, batch.day, decision.reference)
+            if source.root is not None and self.follow is not None:
+                cut = self.follow(cut, source.root)
+            if decision.without:
+                cut = self._without(decision.without)(cut)
+            value = self.frame + cut
+        row = (keyed.delivery_key(self.key, source.key), value, headers)
+        return row, self.release_leaves[decision.kind] + identifier
+
+    def _without(self, keys: frozenset[str]) -> Callable[[bytes], bytes]:
+        """What leaves these fields out; the combinations in use are few."""
+        if keys not in self._narrowed:
+            self._narrowed[keys] = leave_out(self.projection.egress, keys)
+        return self._narrowed[keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The admitted source record that an outlet delivers from; `value` is empty for a deletion."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    offsets: Offsets
+    root: bytes | None = None
+    """First identifier of the chain that the subject continues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A batch's decision instant: epoch milliseconds, CloudEvents time in whole seconds, and the Belgian day."""
+
+    at_ms: int
+    time: bytes
+    day: str

@@ -1,0 +1,130 @@
+"""The router of one lane: the whole flow from source records to deliveries, top-down (design §2).
+
+    fetch ▸ read control log and subjects to their heads ▸ reconsider whom papers or the day concern
+    ▸ admit ▸ match before and after ▸ decide ▸ cut ▸ receipt ▸ commit
+
+One commit is one transaction. Nothing here awaits, logs, spans or validates per record.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from broker.errors import PoisonRecord
+from broker.model import receipt, topics
+from broker.model.decision import Kind, Release
+from broker.model.keyed import subject_reference
+from broker.model.record import Headers, header, trace_id_of
+from broker.policy.engine import Previous
+from broker.routing.checkpoint import Checkpoint
+from broker.routing.counts import Counts
+from broker.routing.door import admit
+from broker.routing.faultpoints import FaultPoint, fault_point
+from broker.routing.knowledge import Knowledge
+from broker.routing.lane import Batch, Lane
+from broker.routing.looks import Look
+from broker.routing.observed import observe
+from broker.routing.outlet import Source
+from broker.routing.plans import TopicPlan
+from broker.routing.quarantine import quarantined
+
+_NO_TRACE = bytes(16)
+_RECEIPT_HEADERS: Headers = []
+
+
+class Router:
+    """Routes one open lane, batch by batch."""
+
+    def __init__(self, lane: Lane, counts: Counts) -> None:
+        self._lane = lane
+        self._counts = counts
+
+    async def step(self) -> int:
+        """Route and commit what the lane has to offer now; returns the number of source records committed."""
+        batch = await self._lane.fetch()
+        fault_point(FaultPoint.FETCHED)
+        committed = False
+        while not committed:
+            knowledge = await self._lane.refresh()
+            part = Batch({}) if knowledge.more else batch
+            if not part.records and self._lane.idle(knowledge):
+                return 0
+            counts, changes = Counts(), {}
+            work = self._lane.checkpoint(knowledge)
+            for look in knowledge.looks:
+                self._reconsider(look, knowledge, work, counts)
+            for topic, records in part.records.items():
+                changes[topic] = self._route(knowledge.plans[topic], records, knowledge, work, counts)
+            for barrier in knowledge.barriers:
+                work.output(barrier.topic, 0).append(barrier.row)
+            fault_point(FaultPoint.DECIDED)
+            if await self._lane.commit(work, part, knowledge):
+                self._lane.absorb(part, changes, knowledge)
+                self._counts.add(counts)
+                committed = not knowledge.more
+        observe(batch, lane=self._lane.number, decided_ms=knowledge.instant.at_ms, committed_ms=self._lane.clock_ms())
+        return batch.size
+
+    def _reconsider(self, look: Look, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
+        """Tell one agency what papers or the day made of one subject, under one agreement."""
+        lane, at, keys, key = self._lane, knowledge.instant, knowledge.keys, look.cause.place.subject
+        batch = look.topic.engine.batch(at.at_ms)
+        decision = batch.reconsider(look.plan, look.known, look.told, look.papers, aging=look.cause.aging)
+        if decision is None:
+            return
+        outlet = look.topic.outlets[look.plan.index]
+        if isinstance(decision, Release):
+            offsets, root = look.topic.walk(look.value), knowledge.subjects.root(key, look.topic.product)
+            source = Source(look.cause.source, lane.number, look.cause.offset, key, look.value, offsets, root)
+            row, leaf = outlet.deliver(decision, source, at)
+            work.output(outlet.topic, 0).append(row)
+        else:
+            leaf = outlet.withhold_leaves[decision.reason, Kind.CHANGED]
+        counts.decided(decision)
+        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(look.cause.topic, lane.number))
+        reference = subject_reference(keys.ledger, key)
+        leaf_bytes = receipt.receipt(head, look.cause.offset, reference, _NO_TRACE, [leaf])
+        work.output(topics.RECEIPTS, lane.number).append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+
+    def _route(
+        self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
+    ) -> dict[bytes, Previous | None]:
+        """Decide every record of one topic in order; returns what the lane must remember once this is committed."""
+        lane, at, keys, subjects = self._lane, knowledge.instant, knowledge.keys, knowledge.subjects
+        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
+        receipts = work.output(topics.RECEIPTS, lane.number)
+        rows = [work.output(outlet.topic, 0) for outlet in plan.outlets] if plan.outlets else []
+        decisions = plan.engine.batch(at.at_ms)
+        known = lane.previous(plan, {record.key for record in records if record.key})
+        changes: dict[bytes, Previous | None] = {}
+        for record in records:
+            try:
+                offsets = admit(record, plan, lanes=lane.lanes, k_lane=keys.lane)
+            except PoisonRecord as poison:
+                note = quarantined(record, poison, k_ledger=keys.ledger, at=at.time.decode())
+                work.output(plan.quarantine, 0).append(note)
+                counts.quarantined(plan.topic, poison.reason)
+                continue
+            key, value = record.key, record.value or b""
+            after = None if offsets is None else plan.select(value, offsets)
+            kind = Kind.ENDED if offsets is None else plan.kind(value, offsets)
+            before = changes[key] if key in changes else known.get(key)
+            leaves = []
+            papers, root = subjects.of(key), subjects.root(key, plan.product)
+            source = Source(plan.topic, record.partition, record.offset, key, value, offsets or (), root)
+            for index, decision in decisions.decide(before, after, kind, papers, record.timestamp):
+                outlet = plan.outlets[index]
+                if isinstance(decision, Release):
+                    row, leaf = outlet.deliver(decision, source, at)
+                    rows[index].append(row)
+                else:
+                    leaf = outlet.withhold_leaves[decision.reason, kind]
+                leaves.append(leaf)
+                counts.decided(decision)
+            if leaves:
+                trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
+                reference = subject_reference(keys.ledger, key)
+                leaf_bytes = receipt.receipt(head, record.offset, reference, trace, leaves)
+                receipts.append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+            changes[key] = None if after is None else Previous(after, at.at_ms, record.offset)
+        counts.routed(plan, decisions.counts())
+        return changes
