@@ -1,0 +1,1 @@
+"""Programs that turn the changes of one system into records."""

@@ -1,0 +1,117 @@
+"""One transaction's worth of items: each is published, a duplicate, ignored or quarantined, and counted once."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adapters.memory import NEVER, Hashes
+from adapters.publication import Publication, Statement
+from adapters.sdk import Broken, Change, Ignored, Item
+from adapters.summary import Summary
+from broker.batches import Row
+from broker.errors import Fatal, PoisonRecord
+from broker.model.keyed import DIGEST_BYTES
+from broker.model.record import Headers, SourceEnvelope, traceparent
+
+_TRACE, _SPAN = 16, 8
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
+_PATH = re.compile(r"[A-Za-z0-9_.]{0,200}", re.ASCII)
+_JSON: Headers = [("content-type", b"application/json")]
+
+
+class Batch:
+    """Takes items in order; nothing it holds is written before `outputs` is committed."""
+
+    def __init__(
+        self, adapter: str, publications: Mapping[str, Publication], hashes: Hashes, known: Mapping[bytes, bytes]
+    ) -> None:
+        self.cursor = ""
+        self.summary = Summary()
+        self.items: dict[bytes, bytes] = {}
+        self.size = 0
+        self._adapter = adapter
+        self._publications = publications
+        self._default = next(iter(publications.values()))
+        self._hashes = hashes
+        self._known = known
+        self._statements: list[tuple[Publication, Statement, bytes]] = []
+        self._complaints: list[tuple[Publication, dict[str, Any]]] = []
+
+    def take(self, item: Item, cursor: str) -> None:
+        """Add one item, after which the source stands at `cursor`."""
+        self.cursor = cursor
+        self.summary.read += 1
+        match item:
+            case Ignored(reason=reason):
+                self.summary.ignored[_stable(reason)] += 1
+            case Change():
+                try:
+                    self._publish(item)
+                except PoisonRecord as poison:
+                    self._quarantine(Broken(item.source_id, poison.reason, poison.path, item.product))
+            case Broken():
+                self._quarantine(item)
+            case _:
+                raise Fatal(f"adapter {self._adapter} yields something else than Change, Ignored or Broken")
+
+    def outputs(self, at: str, random: Callable[[int], bytes]) -> dict[tuple[str, int], list[Row]]:
+        """Rows by topic and partition, in the order of the items; `at` is the instant of the commit, whole seconds."""
+        rows: dict[tuple[str, int], list[Row]] = {}
+        for publication, statement, event in self._statements:
+            drawn = random(_TRACE + _SPAN)
+            envelope = SourceEnvelope(
+                event.hex(),
+                publication.source,
+                publication.product,
+                statement.kind,
+                at,
+                traceparent(drawn[:_TRACE], drawn[_TRACE:]),
+            )
+            target = rows.setdefault((publication.topic, statement.lane), [])
+            target.append((statement.key, statement.value, envelope.headers()))
+        for publication, note in self._complaints:
+            row = (None, json.dumps({**note, "at": at}, separators=(",", ":")).encode(), _JSON)
+            rows.setdefault((publication.quarantine, 0), []).append(row)
+        return rows
+
+    def _publish(self, change: Change) -> None:
+        publication = self._publication(change.product)
+        statement = publication.state(change)
+        item = self._hashes.item(change.product, change.source_id)
+        content = self._hashes.content(*statement.content)
+        if self._outcome(item)[:DIGEST_BYTES] == content:
+            self.summary.duplicate += 1
+            return
+        self.items[item] = content
+        self.summary.published += 1
+        self.size += len(statement.value or b"")
+        self._statements.append((publication, statement, self._hashes.event(item, content)))
+
+    def _quarantine(self, broken: Broken) -> None:
+        publication = self._publication(broken.product) if broken.product else self._default
+        reason = _stable(broken.reason)
+        path = broken.path if _PATH.fullmatch(broken.path) else ""
+        self.summary.quarantined[reason] += 1
+        item = self._hashes.item(publication.product, broken.source_id)
+        complaint, outcome = self._hashes.complaint(reason, path), self._outcome(item)
+        if outcome[DIGEST_BYTES:] == complaint:
+            return  # it lies there already
+        self.items[item] = outcome[:DIGEST_BYTES] + complaint
+        self._complaints.append(
+            (publication, {"adapter": self._adapter, "code": reason, "path": path, "digest": item.hex()})
+        )
+
+    def _outcome(self, item: bytes) -> bytes:
+        return self.items.get(item) or self._known.get(item, NEVER)
+
+    def _publication(self, product: str) -> Publication:
+        found = self._publications.get(product)
+        if found is None:
+            raise Fatal(f"adapter {self._adapter} yields a product that it does not declare in `sources`")
+        return found
+
+
+def _stable(reason: str) -> str:
+    """The reason if it is a code: other texts of an adapter could hold what must not be stored or shown."""
+    return reason if _CODE.fullmatch(reason) else "REASON_NOT_STABLE"

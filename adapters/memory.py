@@ -1,0 +1,74 @@
+"""What a runner remembers between its runs: where it stands in the source, and what became of each item (design R9).
+
+Rows of the compacted state topic:
+
+    key "cursor"             JSON {cursor, run, at, and the run's summary so far}
+    key <32 hex of the item> 16 bytes of what was last published of it, then 16 bytes of the complaint, if one stands
+
+The item's key is a keyed hash of product and source id, both values are keyed hashes as well: nothing here can be read
+back, or guessed without the key.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from adapters.summary import Summary
+from broker.batches import Row
+from broker.model.keyed import DIGEST_BYTES, digest
+
+NEVER = bytes(DIGEST_BYTES)
+"""Stands for what was published of an item that never was."""
+
+_CURSOR = b"cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Keyed hashes of one adapter: of items, of what was published, of complaints."""
+
+    key: bytes = field(repr=False)
+
+    def item(self, product: str, source_id: str) -> bytes:
+        """Of one item of the source. A file's name need not be UTF-8."""
+        return digest(self.key, b"source-id", product.encode(), source_id.encode("utf-8", "surrogateescape"))
+
+    def content(self, *parts: bytes) -> bytes:
+        """Of what a change states; of nothing for a deletion."""
+        return digest(self.key, b"content", *parts)
+
+    def complaint(self, reason: str, path: str) -> bytes:
+        """Of why an item was quarantined."""
+        return digest(self.key, b"complaint", reason.encode(), path.encode())
+
+    def event(self, item: bytes, content: bytes) -> bytes:
+        """Id of the event that an item now states this."""
+        return digest(self.key, b"event-id", item, content)
+
+
+@dataclass(slots=True)
+class Memory:
+    """State as committed: replaced by `restored` after every opening, moved on by the runner after every commit."""
+
+    run: str
+    cursor: str | None = None
+    summary: Summary = field(default_factory=Summary)
+    items: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def restored(cls, state: Mapping[bytes, bytes], run: str) -> Self:
+        """What the state topic holds. The counts are this run's: they tell which of its transactions were committed."""
+        items = {bytes.fromhex(key.decode()): value for key, value in state.items() if key != _CURSOR}
+        if _CURSOR not in state:
+            return cls(run, items=items)
+        noted = json.loads(state[_CURSOR])
+        summary = Summary.of_json(noted) if noted["run"] == run else Summary()
+        return cls(run, noted["cursor"], summary, items)
+
+    def rows(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes], at: str) -> Iterator[Row]:
+        """Rows that take this state to the next one."""
+        for item, outcome in items.items():
+            yield item.hex().encode(), outcome, []
+        noted = {"cursor": cursor, "run": self.run, "at": at, **summary.as_json()}
+        yield _CURSOR, json.dumps(noted, separators=(",", ":")).encode(), []

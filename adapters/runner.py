@@ -1,0 +1,204 @@
+"""Runs one adapter: reads its source from the committed cursor and publishes what is new (design R9).
+
+    open ▸ read ▸ map and guard ▸ recognise duplicates ▸ records, quarantine, item hashes and cursor in one transaction
+
+What was committed is the only truth: after any doubt the state is read again, and reading goes on from its cursor.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any, NoReturn, Protocol
+
+from adapters.batch import Batch
+from adapters.memory import Hashes, Memory
+from adapters.publication import Publication
+from adapters.sdk import Adapter, Item
+from adapters.sources import whole_seconds
+from adapters.summary import Summary
+from broker.batches import Row
+from broker.errors import BrokerError, Fatal, Retriable
+from broker.model import topics
+from broker.model.record import header
+
+MOST_ITEMS, MOST_BYTES = 4_000, 16 << 20
+"""Bounds of one transaction; as many items are read ahead."""
+
+ATTEMPTS = 5
+"""Failures in a row, with nothing read between them, after which a single run gives up."""
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+
+class Journal(Protocol):
+    """The runner's one owner-at-a-time writer; `broker.kafka.journal` behind it."""
+
+    async def open(self) -> Mapping[bytes, bytes]:
+        """Fence the previous owner and read the state; raises `Retriable`."""
+
+    async def commit(self, outputs: Mapping[tuple[str, int], Sequence[Row]]) -> None:
+        """Write rows by topic and partition, all or none; raises `Fenced`, or `Doubt` after which it must be opened."""
+
+    async def close(self) -> None:
+        """Give up ownership."""
+
+
+Observe = Callable[[Iterable[bytes | None], int, datetime, datetime], None]
+"""Hears of every commit: the records' `traceparent` values (to be read no further than needed), their number, when it
+began and when it ended."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs `adapter`; `publications` are by product, `key` makes its item hashes. `run` can be called once.
+
+    `progress` hears the summary after every commit, `trouble` what failed and for how many seconds the runner waits.
+    """
+
+    adapter: Adapter
+    publications: Mapping[str, Publication]
+    journal: Journal
+    key: bytes = field(repr=False)
+    interval_s: float = 60.0
+    progress: Callable[[Summary], None] = lambda _summary: None
+    trouble: Callable[[Retriable, float], None] = lambda _error, _pause: None
+    observe: Observe = lambda _traces, _records, _start, _end: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    random: Callable[[int], bytes] = secrets.token_bytes
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _run: str = field(default="", init=False)
+    _memory: Memory | None = field(default=None, init=False)
+    _summary: Summary = field(default_factory=Summary, init=False)
+
+    @property
+    def summary(self) -> Summary:
+        """Counts of what this run committed so far."""
+        return self._summary
+
+    async def run(self, *, once: bool) -> Summary:
+        """Publish what the source holds; with `once` stop at its end, otherwise poll it until cancelled.
+
+        Raises `Fenced` when another instance took over, `Retriable` when a single run gives up, `Fatal` when the
+        adapter fails otherwise, and what the adapter refuses. When cancelled, a commit under way is finished first.
+        """
+        self._run = self.random(8).hex()
+        failures = 0
+        try:
+            while True:
+                read = self._summary.read
+                try:
+                    await self._pass(self._memory or await self._open())
+                    failures, pause = 0, self.interval_s
+                    if once:
+                        return self._summary
+                except Retriable as error:
+                    failures = failures + 1 if self._summary.read == read else 1
+                    if once and failures >= ATTEMPTS:
+                        raise
+                    pause = min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S)
+                    self.trouble(error, pause)
+                await self.sleep(pause)
+        finally:
+            await self.journal.close()
+
+    async def _open(self) -> Memory:
+        self._memory = memory = Memory.restored(await self.journal.open(), self._run)
+        self._summary = memory.summary
+        return memory
+
+    async def _pass(self, memory: Memory) -> None:
+        """Read the source to its end, in transactions."""
+        async with aclosing(self._batches(memory)) as batches:
+            async for batch in batches:
+                await _finished(self._commit(memory, batch))
+
+    async def _batches(self, memory: Memory) -> AsyncGenerator[Batch, None]:
+        """What the source gives, as much at a time as waits; then its failure, if it ended with one.
+
+        While one batch is committed the source is read on, so that a slow one is published at once and a fast one in
+        large transactions, without a clock.
+        """
+        waiting: asyncio.Queue[tuple[Item, str] | _End] = asyncio.Queue(MOST_ITEMS)
+        reader = asyncio.create_task(_read(self.adapter.changes(memory.cursor or None), waiting))
+        hashes, end = Hashes(self.key), None
+        try:
+            while end is None:
+                batch = Batch(self.adapter.name, self.publications, hashes, memory.items)
+                given = await waiting.get()
+                while not isinstance(given, _End):
+                    batch.take(*given)
+                    if waiting.empty() or batch.summary.read >= MOST_ITEMS or batch.size >= MOST_BYTES:
+                        break
+                    given = waiting.get_nowait()
+                else:
+                    end = given
+                if batch.summary.read:
+                    yield batch
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        if end.failure is not None:
+            _raise(end.failure, self.adapter.name)
+
+    async def _commit(self, memory: Memory, batch: Batch) -> None:
+        """Records, quarantine, item hashes and cursor, or none of them."""
+        began, summary = self.now(), memory.summary.plus(batch.summary)
+        at = whole_seconds(began)
+        outputs = batch.outputs(at, self.random)
+        traces = (header(row[2], "traceparent") for rows in list(outputs.values()) for row in rows)
+        state = memory.rows(batch.cursor, summary, batch.items, at)
+        outputs[topics.cursors(self.adapter.name), 0] = list(state)
+        self._memory = None  # until it is known to be committed
+        await self.journal.commit(outputs)
+        memory.items.update(batch.items)
+        memory.cursor, memory.summary = batch.cursor, summary
+        self._memory, self._summary = memory, summary
+        self.observe(traces, batch.summary.published, began, self.now())
+        self.progress(summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Stands after a source's last item."""
+
+    failure: Exception | None
+
+
+async def _read(items: AsyncIterator[tuple[Item, str]], waiting: asyncio.Queue[tuple[Item, str] | _End]) -> None:
+    failure = None
+    try:
+        async for pair in items:
+            await waiting.put(pair)
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's adapter raises
+        failure = error
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
+    await waiting.put(_End(failure))
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work` to its end even when cancelled, so that nobody has to guess whether it was committed."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
+def _raise(failure: Exception, adapter: str) -> NoReturn:
+    """The failure if it is one of ours; otherwise where it happened, without its text, which could quote the source."""
+    if isinstance(failure, BrokerError):
+        raise failure
+    trace, place = failure.__traceback__, ""
+    while trace is not None:
+        place = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    raise Fatal(f"adapter {adapter} failed", operator=f"{type(failure).__name__} at {place}") from None

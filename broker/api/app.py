@@ -1,0 +1,82 @@
+"""The HTTP application, composed from use-cases that someone else started and stops."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from broker.api import (
+    agreement_negotiation,
+    agreement_standing,
+    agreements,
+    ceilings,
+    consents,
+    deliveries,
+    dossier_loads,
+    dossiers,
+    health,
+    open_forms,
+    organisations,
+    policy,
+    policy_history,
+    problems,
+    products,
+    protocol_texts,
+    pseudonyms,
+    purposes,
+    registry,
+    replacements,
+    templates,
+    traces,
+)
+from broker.api.limits import BodyLimit, Pace
+from broker.api.problems import LastResort
+from broker.api.services import Services
+from broker.delivery.streams import Egress
+
+API_VERSION = "1"
+
+
+def create_app(services: Services, *, report: Callable[[Exception], None] = lambda _error: None) -> FastAPI:
+    """The application over `services`; it holds no state of its own and may run in any number of processes.
+
+    `report` receives exceptions that nobody expected; their text may hold values, so it must not be logged as it is.
+    """
+    app = FastAPI(
+        title="datanuts",
+        version=API_VERSION,
+        summary="Purpose-bound data exchange between public administrations",
+        docs_url=None,  # the interactive pages load scripts from another host
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.state.egress = Egress()
+    app.state.public_pace = Pace()
+    app.add_middleware(BodyLimit, unbuffered=[dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED])
+    app.add_middleware(LastResort, report=report)  # added last: outermost
+    problems.install(app)
+    for room in (
+        agreements,
+        agreement_negotiation,
+        agreement_standing,
+        protocol_texts,
+        dossiers,
+        dossier_loads,
+        consents,
+        pseudonyms,
+        deliveries,
+        products,
+        ceilings,
+        purposes,
+        organisations,
+        policy,
+        policy_history,
+        open_forms,
+        registry,
+        replacements,
+        templates,
+        traces,
+        health,
+    ):
+        app.include_router(room.routes)
+    return app

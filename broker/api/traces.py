@@ -1,0 +1,68 @@
+"""For the operator: what happened to one record, by trace id or delivery id, without saying whom it is about."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from broker.api.auth import OPERATOR, Caller
+from broker.api.services import Broker, Span
+from broker.delivery.trail import TracedReceipt
+from broker.errors import NotFound
+
+routes = APIRouter(prefix="/v1/traces", tags=["traces"])
+
+
+@routes.get("/{identifier}")
+async def show_trace(
+    identifier: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Trace id or delivery id, 32 hex.")],
+    broker: Broker,
+    caller: Caller,
+) -> dict[str, Any]:
+    """Spans and receipts of the record and of its deliveries; a delivery id leads to the record it came from."""
+    caller.require(OPERATOR)
+    receipts = await broker.receipts.find(bytes.fromhex(identifier))
+    trace = receipts[0].trace if receipts else identifier
+    spans = [_span(span, None) for span in broker.spans.find(trace)]
+    for leaf in (leaf for receipt in receipts for leaf in receipt.decisions):
+        # A delivery has a trace of its own, named by its id, so that no agency can join it to another's.
+        if leaf.delivery is not None:
+            spans += [_span(span, leaf.agreement) for span in broker.spans.find(leaf.delivery)]
+    if not receipts and not spans:
+        raise NotFound("no such trace: not routed yet, matched no agreement, or no longer kept")
+    return {
+        "trace": trace,
+        "spans": sorted(spans, key=lambda span: span["startMs"]),
+        "receipts": [_receipt(receipt) for receipt in receipts],
+    }
+
+
+def _span(span: Span, agreement: str | None) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "service": span.service,
+        "agreement": agreement,
+        "startMs": round(span.start_ms, 3),
+        "durationMs": round(span.duration_ms, 3),
+    }
+
+
+def _receipt(receipt: TracedReceipt) -> dict[str, Any]:
+    return {
+        "topic": receipt.topic,
+        "lane": receipt.lane,
+        "offset": receipt.offset,
+        "epoch": receipt.epoch,
+        "decidedAtMs": receipt.decided_at_ms,
+        "writtenMs": receipt.written_ms,
+        "decisions": [
+            {
+                "agreement": leaf.agreement,
+                "version": leaf.version,
+                "outcome": leaf.outcome,
+                "kind": leaf.kind,
+                "reason": leaf.reason,
+                "delivery": leaf.delivery,
+            }
+            for leaf in receipt.decisions
+        ],
+    }

@@ -1,0 +1,164 @@
+"""`datanuts adapter list|run|check`: the programs that turn the changes of one system into records."""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters import registry
+from adapters.publication import Publication
+from adapters.runner import Runner
+from adapters.summary import Summary
+from broker.batches import Row
+from broker.cli import datadir
+from broker.cli.documents import PolicyFolder
+from broker.cli.output import machine, note, say, table
+from broker.cli.processes import stopping
+from broker.cli.publishing import runner_over, schema_of
+from broker.cli.site import site
+from broker.errors import Retriable
+from broker.model.keyed import KEY_BYTES
+from broker.settings import load_settings
+from broker.telemetry import Event, configure, log
+
+_SHOWN_EVERY_S = 1.0
+
+
+def register(commands: Any) -> None:
+    """Add the command to the root parser's subparsers."""
+    verbs = commands.add_parser("adapter", help="publish what a source holds, or try an adapter on it").add_subparsers(
+        metavar="VERB", required=True
+    )
+    listing = verbs.add_parser("list", help="the adapters that come with this package")
+    listing.add_argument("--json", action="store_true", help="one JSON value per line")
+    listing.set_defaults(run=_list)
+    run = verbs.add_parser(
+        "run",
+        help="publish what is new in a source",
+        description="Goes on where the last run stopped; what did not change since is a duplicate and not published "
+        "again. One adapter of a name runs at a time: a second one takes over, the first ends with exit code 3.",
+    )
+    _arguments(run)
+    run.add_argument("--once", action="store_true", help="stop at the end of the source instead of polling it")
+    run.add_argument("--every", type=_seconds, default=60.0, metavar="S", help="seconds between two polls; default: 60")
+    run.set_defaults(run=_run)
+    check = verbs.add_parser(
+        "check",
+        help="read everything, map and guard it, publish nothing; works offline",
+        description="Counts what `run` would publish into an empty installation.",
+    )
+    _arguments(check)
+    check.set_defaults(run=_check)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help=f"{', '.join(registry.NAMES)}, or a module with build(source)")
+    parser.add_argument("--source", required=True, metavar="PATH_OR_URL", help="what the adapter reads")
+    datadir.add_option(parser)
+    parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+
+
+def _list(given: argparse.Namespace) -> None:
+    found = [(registry.load(name, ""), registry.describe(name)) for name in registry.NAMES]
+    if given.json:
+        for adapter, about in found:
+            machine({"name": adapter.name, "sources": dict(adapter.sources), "about": about})
+        return
+    table(
+        ("adapter", "product of source", "reads"),
+        (
+            (adapter.name, ", ".join(f"{product} of {owner}" for product, owner in adapter.sources.items()), about)
+            for adapter, about in found
+        ),
+    )
+
+
+async def _run(given: argparse.Namespace) -> None:
+    adapter = registry.load(given.name, given.source)
+    settings = load_settings(data_dir=given.data_dir)
+    home = datadir.DataDir(settings.data_dir)
+    home.make()
+    with (home.logs / f"adapter-{adapter.name}.log").open("a", encoding="utf-8") as lines:
+        configure("adapter", settings, stream=lines)
+        async with stopping() as stop, site(home, settings, progress=note) as here:
+            runner = await runner_over(here, adapter)
+            runner.interval_s = given.every
+            await _until_stopped(runner, stop, given, once=given.once)
+
+
+async def _check(given: argparse.Namespace) -> None:
+    adapter = registry.load(given.name, given.source)
+    folder = PolicyFolder.of(schemas=load_settings(data_dir=given.data_dir).schemas)
+    nobody = bytes(KEY_BYTES)
+    publications = {
+        product: Publication(organisation, schema_of(folder, product), 0, k_lane=nobody, lanes=1)
+        for product, organisation in adapter.sources.items()
+    }
+    async with stopping() as stop:
+        await _until_stopped(Runner(adapter, publications, _Nowhere(), nobody), stop, given, once=True)
+
+
+async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Namespace, *, once: bool) -> None:
+    """Run to the end of the source or to a signal, and write the summary; raises `KeyboardInterrupt` after a signal."""
+    if not given.json:
+        runner.progress = _Progress()
+    runner.trouble = _trouble
+    running = asyncio.create_task(runner.run(once=once), name="adapter")
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        for task in (running, stopped):
+            task.cancel()
+        await asyncio.gather(running, stopped, return_exceptions=True)
+    log(Event.ADAPTER_ENDED, adapter=runner.adapter.name)
+    (machine if given.json else _shown)(runner.summary.as_json())
+    if stop.is_set():
+        raise KeyboardInterrupt
+
+
+class _Progress:
+    """A line on standard error, at most one a second."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+
+    def __call__(self, so_far: Summary) -> None:
+        if (now := time.monotonic()) - self._at >= _SHOWN_EVERY_S:
+            self._at = now
+            note(f"{so_far.read} read, {so_far.published} published")
+
+
+def _trouble(error: Retriable, pause_s: float) -> None:
+    note(f"{error} [{error.code}]; again in {pause_s:g} s")
+
+
+def _shown(summary: Mapping[str, Any]) -> None:
+    rows: list[tuple[str, str, int]] = [(outcome, "", summary[outcome]) for outcome in ("published", "duplicate")]
+    for outcome in ("ignored", "quarantined"):
+        rows += [(outcome, reason, number) for reason, number in summary[outcome].items()]
+    say(f"{summary['read']} read")
+    table(("outcome", "reason", "items"), rows)
+
+
+class _Nowhere:
+    """A journal that forgets."""
+
+    async def open(self) -> Mapping[bytes, bytes]:
+        """Nothing was ever published."""
+        return {}
+
+    async def commit(self, outputs: Mapping[tuple[str, int], Sequence[Row]]) -> None:
+        """Nothing is written."""
+
+    async def close(self) -> None:
+        """There is nothing to give up."""
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of seconds")
+    return float(text)

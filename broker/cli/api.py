@@ -1,0 +1,46 @@
+"""`datanuts api`: the HTTP interface of an installation; sets the installation up where that is still to be done."""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from broker.api.app import create_app
+from broker.api.services import Services
+from broker.cli import datadir
+from broker.cli.installation import Installation
+from broker.cli.output import machine, say
+from broker.cli.processes import served, stopping
+from broker.cli.site import site
+from broker.settings import load_settings
+from broker.telemetry import Event, configure, log
+
+
+def register(commands: Any) -> None:
+    """Add the command to the root parser's subparsers."""
+    parser = commands.add_parser("api", help="serve the HTTP interface of an installation")
+    datadir.add_option(parser)
+    parser.add_argument("--port", type=int, metavar="N", help="default: DATANUTS_API_PORT, else 8080; 0: any free one")
+    parser.add_argument("--json", action="store_true", help="print the ready line as JSON")
+    parser.set_defaults(run=_run)
+
+
+async def _run(given: argparse.Namespace) -> None:
+    settings = load_settings(data_dir=given.data_dir, api_port=given.port)
+    home = datadir.DataDir(settings.data_dir)
+    configure("api", settings)
+    async with stopping() as stop, site(home, settings, beating=True) as here:
+        installation = Installation.of(here)
+        await installation.set_up()
+        await installation.issue_credentials()
+        async with installation.services() as services, serving(services, settings.api_host, settings.api_port) as url:
+            machine({"api": url}) if given.json else say(f"ready: {url}")
+            await stop.wait()
+
+
+@asynccontextmanager
+async def serving(services: Services, host: str, port: int) -> AsyncIterator[str]:
+    """Serve the HTTP interface over `services` and yield its URL."""
+    app = create_app(services, report=lambda error: log(Event.HTTP_UNEXPECTED, error=error))
+    async with served(app, port, host) as url:
+        yield url

@@ -1,0 +1,113 @@
+"""`datanuts bench router|dossiers|decisions|state`: measurements in one run on an installation of their own, always against a floor."""
+
+import argparse
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from broker.cli.datadir import DataDir
+from broker.cli.documents import PolicyFolder
+from broker.cli.output import machine, note, say, table
+from broker.cli.site import Site, site
+from broker.settings import load_settings
+
+
+def register(commands: Any) -> None:
+    """Add the command to the root parser's subparsers."""
+    verbs = commands.add_parser("bench", help="measure, always against a floor in the same run").add_subparsers(
+        metavar="VERB", required=True
+    )
+    parser = verbs.add_parser("router", help="router records/s, raw transactional copy records/s, and their ratio")
+    parser.add_argument("--agreements", type=_count, default=300, metavar="N", help="active agreements (default 300)")
+    parser.add_argument("--records", type=_count, default=200_000, metavar="N", help="source records (default 200000)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.set_defaults(run=_router)
+    dossiers = verbs.add_parser("dossiers", help="load and rebuild a register, its memory, the router with and without")
+    dossiers.add_argument("--entries", type=_count, default=1_000_000, metavar="N", help="dossiers (default 1000000)")
+    dossiers.add_argument(
+        "--records", type=_count, default=100_000, metavar="N", help="source records (default 100000)"
+    )
+    dossiers.add_argument("--json", action="store_true", help="one JSON object")
+    dossiers.set_defaults(run=_dossiers)
+    decisions = verbs.add_parser("decisions", help="what a decision costs under 10, 300 and 10,000 agreements")
+    decisions.add_argument("--records", type=_count, default=100_000, metavar="N", help="records (default 100000)")
+    decisions.add_argument("--json", action="store_true", help="one JSON object per size")
+    decisions.set_defaults(run=_decisions)
+    state = verbs.add_parser("state", help="a lane's state of many subjects: written, read, looked through, rebuilt")
+    state.add_argument("--subjects", type=_count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
+    state.add_argument("--json", action="store_true", help="one JSON object")
+    state.set_defaults(run=_state)
+
+
+async def _router(given: argparse.Namespace) -> None:
+    from bench.router import compare  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+
+    async with _installation() as here:
+        found = await compare(here, agreements=given.agreements, number=given.records, progress=note)
+    result = found.as_json()
+    if given.json:
+        machine(result)
+        return
+    rows = [(who, *result[who].values()) for who in ("router", "copy")]
+    table(("contender", "records/s", "records/CPU s", "wall s", "CPU s"), rows)
+    say(f"router ÷ copy: {result['ratio']} by wall clock, {result['ratio_per_cpu']} per CPU second")
+
+
+async def _dossiers(given: argparse.Namespace) -> None:
+    from bench.dossiers import measure  # noqa: PLC0415 - as above
+
+    async with _installation() as here:
+        found = await measure(here, entries=given.entries, number=given.records, progress=note)
+    result = found.as_json()
+    if given.json:
+        machine(result)
+        return
+    runs = {name: result[name] for name in ("load", "load_again", "rebuild", "told")}
+    runs |= {f"router, {name}": run for name, run in result["router"].items() if isinstance(run, dict)}
+    table(("run", "per s", "per CPU s", "wall s", "CPU s"), ((name, *run.values()) for name, run in runs.items()))
+    say(f"{result['entries']} dossiers in {result['memory_mb']} MB; {result['router']['delivered']} records delivered")
+    say(
+        f"router with ÷ without: {result['ratio_others']} on file are others, {result['ratio_tenth']} a tenth of its people"
+    )
+
+
+def _decisions(given: argparse.Namespace) -> None:
+    from bench import decisions  # noqa: PLC0415 - as above
+    from bench.population import PRODUCT  # noqa: PLC0415 - as above
+
+    schema = PolicyFolder.of(None, None).product_schemas()[PRODUCT]
+    found = decisions.measure(schema, records=given.records)
+    if given.json:
+        for cost in found:
+            machine(cost.as_json())
+        return
+    rows = [tuple(cost.as_json().values()) for cost in found]
+    table(("agreements", "compile s", "µs where it stays", "µs where it moves", "decisions"), rows)
+
+
+async def _state(given: argparse.Namespace) -> None:
+    from bench.state import measure  # noqa: PLC0415 - as above
+
+    async with _installation() as here:
+        found = await measure(here, subjects=given.subjects, progress=note)
+    if given.json:
+        machine(found.as_json())
+        return
+    for name, figure in found.as_json().items():
+        say(f"{name:24} {figure}")
+
+
+@asynccontextmanager
+async def _installation() -> AsyncIterator[Site]:
+    """An installation that goes away with the measurement."""
+    with tempfile.TemporaryDirectory(prefix="datanuts-bench-") as folder:
+        async with site(DataDir(Path(folder)), load_settings(), beating=True, progress=note) as here:
+            yield here
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a positive number")
+    return int(text)

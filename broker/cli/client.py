@@ -1,0 +1,163 @@
+"""The command line's way to the broker: its HTTP interface, with one organisation's credential."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from broker import errors
+from broker.cli import datadir
+from broker.cli.datadir import DataDir
+
+OPERATOR = "operator"
+"""Organisation under which the broker's own operator acts on a local stack."""
+
+_TIMEOUT_S = 60.0  # a delivery pull may wait 30 s, a revocation fences lanes
+
+
+def add_options(parser: argparse.ArgumentParser, *, acting: str | None = OPERATOR) -> None:
+    """Declare `--data-dir`, `--as` (required where `acting` is None) and `--json`."""
+    datadir.add_option(parser)
+    shown = "whose credential to use" + (f"; default: {acting}" if acting else "")
+    parser.add_argument("--as", dest="acting", metavar="ORG", required=acting is None, default=acting, help=shown)
+    parser.add_argument("--json", action="store_true", help="one JSON value per line")
+
+
+def connect(given: argparse.Namespace) -> "Client":
+    """Client for the options of `add_options`."""
+    home = DataDir(given.data_dir)
+    connection = home.connection()
+    return Client(connection.api, home.credential_of(given.acting).token)
+
+
+class Client:
+    """Speaks to one broker; every problem it answers is raised as the error it came from."""
+
+    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        # `trust_env`: a proxy of the environment must not see tokens meant for this broker.
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """JSON object at `path`."""
+        return self._answer("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """JSON object that the broker answers to `body`."""
+        return self._answer("POST", path, json=body)
+
+    def put(
+        self, path: str, body: Mapping[str, Any], *, if_match: str | None = None, **query: object
+    ) -> dict[str, Any]:
+        """JSON object that the broker answers to `body`, set over the version `if_match` if one is given."""
+        return self._answer("PUT", path, json=body, params=query, headers=_matching(if_match))
+
+    def delete(self, path: str, *, if_match: str | None = None, **query: object) -> dict[str, Any]:
+        """JSON object that the broker answers to the removal of what is at `path`."""
+        return self._answer("DELETE", path, params=query, headers=_matching(if_match))
+
+    def every(self, path: str) -> Iterator[dict[str, Any]]:
+        """All items of a paged list."""
+        after: str | None = None
+        while True:
+            page = self.get(path, after=after)
+            yield from page["items"]
+            after = page.get("next")
+            if after is None:
+                return
+
+    def stream(self, path: str, **query: int | str) -> Iterator[bytes]:
+        """Bytes at `path`, piece by piece, for what must not be held in memory at once."""
+        try:
+            with self._http.stream("GET", path, params=query) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _raised(_problem(response), response.status_code)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+
+    def post_file(self, path: str, content: bytes, kind: str) -> Sequence[dict[str, Any]]:
+        """Objects, one per line, that the broker answers to a file of this media type."""
+        try:
+            response = self._http.post(path, content=content, headers={"Content-Type": kind})
+            if response.is_success:
+                return [json.loads(line) for line in response.text.splitlines()]
+        except httpx.HTTPError as error:
+            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+        except ValueError as error:
+            raise errors.BrokerUnavailable("what answers there is not a broker") from error
+        raise _raised(_problem(response), response.status_code)
+
+    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The JSON objects of an answer that comes line by line; a `problem` among them is raised."""
+        try:
+            with self._http.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _raised(_problem(response), response.status_code)
+                for line in filter(None, response.iter_lines()):
+                    told = json.loads(line)
+                    if "problem" in told:
+                        raise _raised(told["problem"], told["problem"]["status"])
+                    yield told
+        except httpx.HTTPError as error:
+            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+        except ValueError as error:
+            raise errors.BrokerUnavailable("what answers there is not a broker") from error
+
+    def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            response = self._http.request(method, path, **request)
+            body: Any = response.json()
+        except httpx.HTTPError as error:
+            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+        except ValueError as error:
+            raise errors.BrokerUnavailable("what answers there is not a broker") from error
+        if response.is_success and isinstance(body, dict):
+            return body
+        raise _raised(body if isinstance(body, dict) else {}, response.status_code)
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body: Any = response.json()
+    except ValueError:
+        body = None
+    return body if isinstance(body, dict) else {}
+
+
+def _matching(version: str | None) -> dict[str, str]:
+    return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def _raised(problem: Mapping[str, Any], status: int) -> errors.BrokerError:
+    """The error that a problem object tells of."""
+    detail = str(problem.get("detail") or problem.get("title") or f"the broker answered {status}")
+    findings = [(str(line["code"]), str(line["path"]), str(line["text"])) for line in problem.get("findings", ())]
+    kind = _BY_CODE.get(str(problem.get("code")), errors.BrokerError)
+    if issubclass(kind, errors.AgreementRefused):
+        return kind(tuple(findings))
+    if issubclass(kind, errors.SchemaRefused) or issubclass(kind, errors.PoisonRecord | errors.Skip):
+        return errors.Invalid(detail)
+    return kind("; ".join([detail, *(f"{path}: {text}" for _, path, text in findings)]))
+
+
+def _tree(kind: type[errors.BrokerError]) -> Iterator[type[errors.BrokerError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)
+
+
+_BY_CODE = {kind.code: kind for kind in _tree(errors.BrokerError)}

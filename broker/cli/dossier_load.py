@@ -1,0 +1,169 @@
+"""`datanuts dossier load`: a CSV or NDJSON file in parts, so that progress shows and a failure costs one part only."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from broker.cli.client import Client, add_options, connect
+from broker.cli.output import machine, note, say
+from broker.errors import Invalid, Retriable
+
+CSV, NDJSON = "text/csv", "application/x-ndjson"
+
+_PART_LINES = 5_000
+_PAUSES_S = (1, 2, 4, 8)
+_PROGRESS_S = 2.0
+_MOST_SHOWN = 20
+_BOM = b"\xef\xbb\xbf"
+_ORDER = ("registered", "ended", "already", "unknown", "invalid")
+
+
+def register(verbs: Any) -> None:
+    """Add the verb to the subparsers of `datanuts dossier`."""
+    parser = verbs.add_parser(
+        "load",
+        help="register the files of a CSV or NDJSON file, or end them",
+        description="CSV: a heading (insz or kbo, referentie, hoedanigheid, begin, einde), then one file per line. NDJSON:"
+        " objects with subject, reference, capacity, begin, end. Run it again after a failure: what is there stays as it is.",
+    )
+    parser.add_argument("agreement", metavar="AGREEMENT")
+    parser.add_argument("file", metavar="FILE", help="- reads standard input")
+    parser.add_argument("--end", action="store_true", help="end these files (columns: insz or kbo, referentie, einde)")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write one JSON object per line of the file there")
+    add_options(parser, acting=None)
+    parser.set_defaults(run=_load)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of its own for the broker; its line numbers plus `before` are those of the whole file."""
+
+    kind: str
+    content: bytes
+    before: int
+
+
+def parts(file: IO[bytes], lines: int = _PART_LINES) -> Iterator[Part]:
+    """The file cut into parts of `lines` lines, each with the heading that a CSV has."""
+    heading, body = _heading(file)
+    kind, before = NDJSON if body else CSV, 0
+    while True:
+        while len(body) < lines and (line := file.readline()):
+            body.append(line)
+        if body or (heading and not before):  # a heading alone is told whether it is one
+            yield Part(kind, b"".join([*heading, *body]), before)
+        if not body:
+            return
+        before, body = before + len(body), []
+
+
+def _heading(file: IO[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """The lines up to and with the one that names the columns, else those up to and with the first object."""
+    read: list[bytes] = []
+    while line := file.readline():
+        read.append(line if line.endswith(b"\n") else line + b"\n")
+        stated = line.removeprefix(_BOM).strip()
+        if stated.startswith(b"{"):
+            return [], read
+        if stated and not stated.strip(b'"').lower().startswith(b"sep="):
+            break
+    return read, []
+
+
+class _Report:
+    """What the person at the terminal sees: progress, the first lines that went wrong, the sum."""
+
+    def __init__(self, size: int | None, *, as_json: bool) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._size, self._as_json = size, as_json
+        self._done = self._shown = 0
+        self._started = self._noted = time.monotonic()
+
+    def tell(self, outcome: Mapping[str, Any]) -> None:
+        """Count one line."""
+        self.outcomes[outcome["status"]] += 1
+        if "problem" in outcome and not self._as_json:
+            self._shown += 1
+            if self._shown <= _MOST_SHOWN:
+                code = f" [{outcome['code']}]" if "code" in outcome else ""
+                say(f"line {outcome['line']}: {outcome['status']}: {outcome['problem']}{code}")
+            elif self._shown == _MOST_SHOWN + 1:
+                say("and more: --results FILE keeps them all")
+
+    def passed(self, size: int) -> None:
+        """Note how far it is, now and then."""
+        self._done += size
+        now = time.monotonic()
+        if now - self._noted >= _PROGRESS_S:
+            self._noted, took = now, now - self._started
+            left = (
+                ""
+                if self._size is None
+                else f", about {max(0, self._size - self._done) * took / self._done:.0f} s left"
+            )
+            note(f"{self.outcomes.total()} lines, {self.outcomes.total() / took:.0f}/s{left}")
+
+    def finish(self) -> None:
+        """Say the sum."""
+        took = time.monotonic() - self._started
+        counts = {status: self.outcomes[status] for status in _ORDER if self.outcomes[status]}
+        if self._as_json:
+            machine({"lines": self.outcomes.total(), **counts, "seconds": round(took, 1)})
+        else:
+            shown = ", ".join(f"{number} {status}" for status, number in counts.items()) or "no lines"
+            say(f"{shown} in {took:.1f} s")
+
+
+def _load(given: argparse.Namespace) -> int:
+    path = f"/v1/agreements/{given.agreement}/dossiers{'/end' if given.end else ''}/bulk"
+    with ExitStack() as held:
+        file, size = _opened(held, given.file)
+        results = held.enter_context(_written(given.results)) if given.results else None
+        broker = held.enter_context(connect(given))
+        report = _Report(size, as_json=given.json)
+        for part in parts(file):
+            for outcome in _sent(broker, path, part):
+                told = {**outcome, "line": outcome["line"] + part.before}
+                report.tell(told)
+                if results is not None:
+                    results.write(json.dumps(told) + "\n")
+            report.passed(len(part.content))
+    report.finish()
+    return 1 if report.outcomes["invalid"] or report.outcomes["unknown"] else 0
+
+
+def _sent(broker: Client, path: str, part: Part) -> Sequence[Mapping[str, Any]]:
+    """The outcomes of one part, tried again for some 15 s while the broker or its Kafka is away."""
+    for pause in _PAUSES_S:
+        try:
+            return broker.post_file(path, part.content, part.kind)
+        except Retriable as error:
+            note(f"{error}: trying again in {pause} s")
+            time.sleep(pause)
+    return broker.post_file(path, part.content, part.kind)
+
+
+def _opened(held: ExitStack, name: str) -> tuple[IO[bytes], int | None]:
+    """The file and its size, where that is known."""
+    if name == "-":
+        return sys.stdin.buffer, None
+    try:
+        file = held.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
+    except OSError as error:
+        raise Invalid(f"the file cannot be read: {error.strerror}") from None
+    return file, os.fstat(file.fileno()).st_size
+
+
+def _written(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Invalid(f"the results cannot be written: {error.strerror}") from None

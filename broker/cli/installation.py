@@ -1,0 +1,157 @@
+"""Sets an installation up from its reviewed documents, and composes the use-cases behind the HTTP interface.
+
+The one place where rooms meet: everything below is handed its collaborators from here.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from broker.api.services import Services
+from broker.cli.client import OPERATOR
+from broker.cli.datadir import DataDir, LocalCredential
+from broker.cli.documents import PolicyFolder
+from broker.cli.site import Site
+from broker.control import keys
+from broker.control.agreements import Agreements
+from broker.control.barriers import Barriers
+from broker.control.confirmation import Confirmation
+from broker.control.consents import Consents
+from broker.control.dev_signing import bring_into_force
+from broker.control.dossiers import Dossiers
+from broker.control.enforcement import Enforcement
+from broker.control.history import History
+from broker.control.limits import Policies, set_limits
+from broker.control.onboarding import Onboarding
+from broker.control.organisations import Organisations
+from broker.control.products import Products
+from broker.control.pseudonyms import Pseudonyms
+from broker.control.replacements import Replacements
+from broker.control.signed_documents import trust_roots, verifier
+from broker.control.term_keeper import TermKeeper
+from broker.delivery.pull import DeliveryReader
+from broker.delivery.trail import ReceiptTrail
+from broker.model import topics
+from broker.model.facts import Organisation
+from broker.policy.organisations import Member
+from broker.routing.plans import Plans
+from broker.routing.pseudonymised import Pseudonymised
+from broker.routing.rehearsal import Rehearsals
+from broker.telemetry import Event, log, span_store
+
+_OPERATOR = Member(Organisation(OPERATOR, "Dienstenintegrator"), (OPERATOR,))
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Use-cases that set up and administer one installation."""
+
+    site: Site
+    folder: PolicyFolder
+    organisations: Organisations
+    products: Products
+
+    @classmethod
+    def of(cls, site: Site) -> "Installation":
+        """Over an open site and the documents that its settings name."""
+        folder = PolicyFolder.of(site.settings.policies, site.settings.schemas)
+        return cls(
+            site,
+            folder,
+            Organisations(site.control, site.admin),
+            Products(site.control, site.admin, site.clients, site.lanes),
+        )
+
+    async def set_up(self) -> None:
+        """Bring the documents into force: organisations, limits, products. What is in force already is left alone."""
+        folder, schemas = self.folder, self.folder.product_schemas()
+        for name in (keys.LANE, keys.LEDGER):
+            self.site.keys.ensure(name)  # before anyone registers a file or reads a receipt
+        await self.products.register_receipts(folder.receipt_schema(), by=OPERATOR)
+        await set_limits(self.site.control, folder.purposes(), folder.ceilings().values(), by=OPERATOR)
+        for member in (_OPERATOR, *folder.members()):
+            await self.organisations.register(member.organisation, by=OPERATOR)
+            for product in member.products:
+                await self.products.declare(member.organisation.id, schemas[product].text, by=OPERATOR)
+
+    async def issue_credentials(self) -> None:
+        """Leave a credential of every organisation in the data directory where there is none that still counts."""
+        for member in (_OPERATOR, *self.folder.members()):
+            await self.credential(member.organisation.id, member.roles)
+
+    async def credential(self, organisation: str, roles: tuple[str, ...]) -> LocalCredential:
+        """The organisation's credential in the data directory, issued now if need be."""
+        home: DataDir = self.site.home
+        held = home.credential(organisation)
+        if held is not None and held.token.split("_")[1] in self.site.control.state.credentials:
+            return held
+        issued = await self.organisations.issue(organisation, roles, by=OPERATOR)
+        made = LocalCredential(organisation, issued.roles, issued.token, issued.kafka_username, issued.kafka_password)
+        home.save_credential(made)
+        return made
+
+    @asynccontextmanager
+    async def services(self) -> AsyncIterator[Services]:
+        """Use-cases behind the HTTP interface, started and stopped with the block."""
+        here = self.site
+        dossiers = Dossiers(here.clients, here.control, here.keys, here.settings.wall(), here.lanes)
+        deliveries = DeliveryReader(here.clients.consumer)
+        enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes))
+        confirmation = Confirmation(here.clients.consumer(topics.ROUTER_GROUP))
+        wall, history = here.settings.wall(), History(here.clients.consumer, here.lanes)
+        consents = Consents(here.clients, here.control, here.keys, wall, here.lanes, confirmation, dossiers.log)
+        try:
+            await asyncio.gather(dossiers.start(), consents.start(), confirmation.start())
+            verify = verifier(trust_roots(here.settings.trust_roots), lambda: datetime.now(UTC))
+            fictional = here.settings.persons == "synthetic"
+            agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
+            keeper = TermKeeper(here.control, agreements, OPERATOR, report=_not_kept)
+            async with keeper.keeping():
+                yield Services(
+                    control=here.control,
+                    agreements=agreements,
+                    dossiers=dossiers,
+                    consents=consents,
+                    replacements=Replacements(
+                        here.clients,
+                        here.control,
+                        here.keys,
+                        wall,
+                        here.lanes,
+                        dossiers=dossiers,
+                        consents=consents,
+                        confirmation=confirmation,
+                    ),
+                    deliveries=deliveries,
+                    receipts=ReceiptTrail(here.clients.consumer, self.folder.receipt_schema(), here.lanes),
+                    spans=span_store(),
+                    policies=Policies(here.control),
+                    pseudonyms=self._pseudonyms(),
+                    templates=Onboarding(
+                        here.control, self.organisations, agreements, dossiers, partial(bring_into_force, agreements)
+                    ),
+                    history=history,
+                    rehearsals=Rehearsals(history, here.keys, wall),
+                    iri_base=here.settings.iri_base,
+                )
+        finally:
+            for started in (deliveries, consents, confirmation, dossiers):
+                await started.close()
+
+    def _pseudonyms(self) -> Pseudonyms:
+        here, wall = self.site, self.site.settings.wall()
+        plans = Plans(here.keys, wall)
+        population = Pseudonymised(here.clients, here.control, here.keys, plans, here.lanes, _now_ms)
+        return Pseudonyms(here.control, here.keys, population)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _not_kept(error: Exception) -> None:
+    log(Event.TERM_NOT_KEPT, error=error)

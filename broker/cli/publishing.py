@@ -1,0 +1,67 @@
+"""An adapter on an installation: its products declared, its state topic made, its runner composed."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from adapters.publication import Publication
+from adapters.runner import Runner
+from adapters.sdk import Adapter
+from broker.cli.client import OPERATOR
+from broker.cli.documents import PolicyFolder
+from broker.cli.installation import Installation
+from broker.cli.site import Site
+from broker.control import keys
+from broker.errors import Invalid
+from broker.kafka.journal import Journal
+from broker.model import topics, topology
+from broker.schema.avro import Schema, load_schema
+from broker.telemetry import Event, log, record_spans
+
+
+async def runner_over(here: Site, adapter: Adapter) -> Runner:
+    """What runs `adapter` on this installation; a product that is not declared yet is declared from its schema.
+
+    Raises `Invalid` where there is no schema of the product, and `NotFound` where nobody knows its organisation.
+    """
+    publications = {
+        product: await _publication(here, organisation, product) for product, organisation in adapter.sources.items()
+    }
+    await here.admin.ensure_topics([topology.cursors(adapter.name)])
+    journal = Journal(
+        here.clients,
+        transactional_id=topics.adapter_transactional_id(adapter.name),
+        topic=topics.cursors(adapter.name),
+    )
+
+    def observe(traces: Iterable[bytes | None], records: int, began: datetime, ended: datetime) -> None:
+        seen = {"adapter": adapter.name, "records": records}
+        start_ns, end_ns = (int(at.timestamp() * 1000) * 1_000_000 for at in (began, ended))
+        record_spans("adapter.publish", traces, start_ns=start_ns, end_ns=end_ns, attributes=seen)
+        log(Event.ADAPTER_BATCH, **seen)
+
+    return Runner(adapter, publications, journal, here.keys.ensure(f"content/{adapter.name}"), observe=observe)
+
+
+async def _publication(here: Site, organisation: str, product: str) -> Publication:
+    state = here.control.state
+    if (organisation, product) not in state.products:
+        installation = Installation.of(here)
+        await installation.set_up()
+        schema = schema_of(installation.folder, product)
+        await installation.products.declare(organisation, schema.text, by=OPERATOR)
+    schema_id = state.products[organisation, product].schema_id
+    return Publication(
+        organisation,
+        load_schema(state.schemas[schema_id].text),
+        schema_id,
+        k_lane=here.keys.ensure(keys.LANE),
+        lanes=here.lanes,
+    )
+
+
+def schema_of(folder: PolicyFolder, product: str) -> Schema:
+    """The product's schema among the reviewed documents; raises `Invalid`."""
+    found = folder.product_schemas().get(product)
+    if found is None:
+        raise Invalid(f"no schema of {product} in {folder.schemas}: add {product}.avsc, or set DATANUTS_SCHEMAS")
+    return found

@@ -1,0 +1,113 @@
+"""An installation as one process reaches it: its settings, its Kafka, its keys and its control log, opened in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.cli.datadir import DataDir
+from broker.control.keys import FileKeyStore, KeyStore
+from broker.control.log import ControlLog
+from broker.errors import KafkaUnavailable, Unauthenticated
+from broker.kafka import node_files
+from broker.kafka.admin import KafkaAdmin
+from broker.kafka.clients import KafkaAccess, KafkaClients, probe
+from broker.kafka.local import LocalKafka
+from broker.model import topology
+from broker.settings import Settings
+
+Progress = Callable[[str], None]
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything that a process of this installation shares with the others."""
+
+    settings: Settings
+    home: DataDir
+    access: KafkaAccess
+    clients: KafkaClients
+    admin: KafkaAdmin
+    keys: KeyStore
+    control: ControlLog
+    node: LocalKafka | None = None
+    """The embedded node, where this process runs it."""
+
+    @property
+    def lanes(self) -> int:
+        """Partitions of every source topic."""
+        return self.settings.lanes
+
+
+@asynccontextmanager
+async def site(
+    home: DataDir,
+    settings: Settings,
+    *,
+    beating: bool = False,
+    own_kafka: bool = True,
+    kafka_port: int | None = None,
+    progress: Progress = lambda _line: None,
+) -> AsyncIterator[Site]:
+    """Open the installation: the Kafka of the settings, else the embedded node that runs on `home`, else one of our own.
+
+    Without `own_kafka` there is no third way: raises `KafkaUnavailable`.
+    `beating`: the process proves its freshness (R6), as it must to release anything. Raises what Kafka, the key store
+    and the control log raise.
+    """
+    home.make()
+    async with AsyncExitStack() as held:
+        access, node = await _kafka(held, home, settings, kafka_port, progress, own=own_kafka)
+        admin = KafkaAdmin(access, replication=settings.replication_factor)
+        await admin.ensure_topics(topology.installation(settings.lanes))
+        clients = KafkaClients(access)
+        keys = FileKeyStore(home.root / "keys")
+        control = await held.enter_async_context(ControlLog(clients, beating=beating))
+        yield Site(settings, home, access, clients, admin, keys, control, node)
+
+
+async def _kafka(
+    held: AsyncExitStack, home: DataDir, settings: Settings, port: int | None, progress: Progress, *, own: bool
+) -> tuple[KafkaAccess, LocalKafka | None]:
+    if settings.kafka_bootstrap is not None:
+        secret = settings.kafka_secret()
+        access = KafkaAccess(
+            settings.kafka_bootstrap,
+            settings.kafka_username or "",
+            secret.get_secret_value() if secret else "",
+            protocol=settings.kafka_protocol,
+            ca=settings.kafka_ca,
+        )
+        await probe(access)
+        return access, None
+    running = await _running(home)
+    if running is not None:
+        return running, None
+    if not own:
+        raise KafkaUnavailable(f"no Kafka runs on {home.root}: start it with `datanuts up`")
+    # Kafka's jars are shared by all data directories of a checkout; an installed package has none to share them in.
+    cache = (_CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else home.root) / ".cache"
+    node = LocalKafka(home.root, cache, port, progress=progress)
+    await held.enter_async_context(node)
+    return node.access, node
+
+
+async def _running(home: DataDir) -> KafkaAccess | None:
+    """Access to the embedded node that another process runs on `home`, if one does."""
+    identity = node_files.load_identity(home.root / "kafka")
+    if identity is None or not identity.port:
+        return None
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", identity.port)
+    except OSError:
+        return None
+    writer.close()
+    access = KafkaAccess(f"127.0.0.1:{identity.port}", node_files.SUPER_USER, identity.password)
+    try:
+        await probe(access)
+    except (Unauthenticated, KafkaUnavailable):  # something else listens there now
+        return None
+    return access
