@@ -1,0 +1,69 @@
+"""Who asks for the head of the log gets one that was there when they asked, or an error: never an older one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from broker.control.log import ControlLog
+from broker.errors import Stale
+from broker.testing import wait_until
+
+
+class Probe:
+    """Answers each question when the test says so, with what it says."""
+
+    def __init__(self) -> None:
+        self.questions: list[asyncio.Future[int]] = []
+
+    async def end_offsets(self, targets: list[Any]) -> dict[Any, int]:
+        question = asyncio.get_running_loop().create_future()
+        self.questions.append(question)
+        return dict.fromkeys(targets, await question)
+
+
+class Clients:
+    def __init__(self) -> None:
+        self.probe = Probe()
+
+    def consumer(self, group: str | None) -> Any:
+        assert group is None
+        return self.probe
+
+    def producer(self) -> Any:
+        return None
+
+
+async def asked(probe: Probe, number: int) -> asyncio.Future[int]:
+    await wait_until(lambda: len(probe.questions) >= number, every=0)
+    return probe.questions[number - 1]
+
+
+async def test_a_question_under_way_does_not_answer_who_asks_later() -> None:
+    clients = Clients()
+    log, probe = ControlLog(clients), clients.probe
+    first = asyncio.create_task(log._head())
+    await asked(probe, 1)
+    second, third = asyncio.create_task(log._head()), asyncio.create_task(log._head())
+    await asyncio.sleep(0)
+    probe.questions[0].set_result(5)
+    (await asked(probe, 2)).set_result(8)
+    assert [await first, await second, await third] == [5, 8, 8]
+    assert len(probe.questions) == 2
+
+
+async def test_a_question_that_failed_answers_nobody() -> None:
+    clients = Clients()
+    log, probe = ControlLog(clients), clients.probe
+    first = asyncio.create_task(log._head())
+    await asked(probe, 1)
+    second, third = asyncio.create_task(log._head()), asyncio.create_task(log._head())
+    await asyncio.sleep(0)
+    probe.questions[0].set_result(5)
+    (await asked(probe, 2)).set_exception(KafkaConnectionError())
+    assert await first == 5
+    with pytest.raises(Stale):
+        await second
+    (await asked(probe, 3)).set_result(9)
+    assert await third == 9

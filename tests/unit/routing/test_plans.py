@@ -1,0 +1,113 @@
+"""Plans are compiled once per policy epoch, from what the control log says and nothing else."""
+
+import pytest
+
+from broker.errors import NotYetKnown
+from broker.model.agreement import State
+from broker.model.facts import FactType
+from broker.model.wall import SubjectWall
+from broker.policy.standing import in_force_since
+from broker.routing.outlet import Outlet
+from broker.routing.plans import Plans
+
+TOPIC = "source.rijksregister.persoon.v1"
+
+
+def agreements(plan) -> dict[str, State]:
+    return {each.agreement.id: each.state for each in plan.engine.plans}
+
+
+def test_plans_are_kept_until_a_policy_changes(plans, log) -> None:
+    first = plans.at(log.state)
+    assert log.fact(FactType.ORGANISATION, "organisation/x", {"id": "x", "name": "X"})
+    assert plans.at(log.state) is first
+    log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
+    second = plans.at(log.state)
+    assert second is not first
+    assert agreements(second[TOPIC])["inwoners-gent"] is State.SUSPENDED
+    assert agreements(first[TOPIC])["inwoners-gent"] is State.ACTIVE
+
+
+def test_one_change_among_many_agreements_reads_that_one_again(plans, log, monkeypatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        "broker.routing.plans.in_force_since",
+        lambda entry, versions: read.append(entry.id) or in_force_since(entry, versions),
+    )
+    plans.at(log.state)
+    assert sorted(read) == ["inwoners-gent", "statistiek-vlaanderen"]
+    log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
+    assert agreements(plans.at(log.state)[TOPIC])["inwoners-gent"] is State.SUSPENDED
+    assert read[2:] == ["inwoners-gent"]
+
+
+def test_an_outlet_stands_beside_each_plan_of_the_engine(plan) -> None:
+    assert [each.agreement.id for each in plan.engine.plans] == [outlet.agreement for outlet in plan.outlets]
+    assert [each.index for each in plan.engine.plans] == [0, 1]
+    assert plan.engine.paths == ("verblijfplaats.gemeente.nis",)
+    assert {outlet.topic for outlet in plan.outlets} == {
+        "delivery.stad-gent.inwoners-gent",
+        "delivery.statistiek-vlaanderen.statistiek-vlaanderen",
+    }
+
+
+def test_a_version_keeps_its_outlet_and_the_next_has_one_of_its_own(plans, log, keys) -> None:
+    def gent(plan) -> Outlet:
+        return next(outlet for outlet in plan.outlets if outlet.agreement == "inwoners-gent")
+
+    first = gent(plans.at(log.state)[TOPIC])
+    asked = len(keys.asked)
+    log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
+    assert gent(plans.at(log.state)[TOPIC]) is first
+    assert len(keys.asked) == asked
+    log.move("inwoners-gent", FactType.AGREEMENT_ENDED)
+    log.agree("inwoners-gent", version=2)
+    second = gent(plans.at(log.state)[TOPIC])
+    assert (first.version, second.version) == (1, 2)
+    assert second.key == first.key
+
+
+def test_what_was_only_requested_has_no_plan_and_what_was_revoked_keeps_it(plans, log) -> None:
+    log.move("statistiek-vlaanderen", FactType.AGREEMENT_REVOKED)
+    document = dict(log.state.agreements["inwoners-gent"].document) | {"id": "later"}
+    assert log.fact(FactType.AGREEMENT_REQUESTED, "agreement/later", {"document": document, "egress": "{}"})
+    assert agreements(plans.at(log.state)[TOPIC]) == {
+        "inwoners-gent": State.ACTIVE,
+        "statistiek-vlaanderen": State.REVOKED,
+    }
+
+
+def test_a_tightened_ceiling_puts_what_lies_above_it_aside(plans, log) -> None:
+    held = dict(log.state.ceilings[None, "persoon.v1", "inwonersbestand"])
+    held["fields"] = [each for each in held["fields"] if each["path"] != "naam.voornamen"]
+    assert log.fact(FactType.CEILING, "ceiling/inwonersbestand", held)
+    above = {each.agreement.id: each.above_ceiling for each in plans.at(log.state)[TOPIC].engine.plans}
+    assert above == {"inwoners-gent": True, "statistiek-vlaanderen": False}
+
+
+def test_products_of_two_sources_have_plans_of_their_own(plans, log) -> None:
+    schema = next(iter(log.state.schemas.values())).text
+    assert log.fact(FactType.PRODUCT, "product/tweede", {"id": "persoon.v1", "source": "tweede", "schema": schema})
+    found = plans.at(log.state)
+    assert set(found) == {TOPIC, "source.tweede.persoon.v1"}
+    assert found["source.tweede.persoon.v1"].outlets == ()
+    assert found["source.tweede.persoon.v1"].quarantine == "quarantine.tweede.persoon.v1"
+
+
+def test_the_latest_activation_is_known(plans, log) -> None:
+    assert plans.activated_ms == 0
+    plans.at(log.state)
+    assert plans.activated_ms == 1_795_521_600_000
+
+
+def test_a_key_that_has_not_arrived_pauses_instead_of_releasing_less(log) -> None:
+    class Empty:
+        def get(self, name: str) -> bytes:
+            raise NotYetKnown(name)
+
+        ensure = get
+
+    waiting = Plans(Empty(), SubjectWall("synthetic"))
+    for _ in range(2):
+        with pytest.raises(NotYetKnown):
+            waiting.at(log.state)
