@@ -34,6 +34,7 @@ from broker.policy.standing import Standing
 from broker.schema.avro import Schema, load_schema
 from broker.settings import load_settings
 from broker.testing import wait_until
+from tests.reading import committed_records
 
 ROOT = Path(__file__).parents[1]
 _FEW = 200
@@ -169,19 +170,7 @@ class Stage:
 
     async def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[ConsumerRecord]:
         """Everything committed on a topic from `since` on, partition after partition, by a fresh read_committed reader."""
-        ends = await self.stack.site.admin.end_offsets(topic)
-        targets = {TopicPartition(topic, number): end for number, end in ends.items()}
-        found: list[ConsumerRecord] = []
-        async with self.stack.site.clients.consumer() as consumer:
-            for target, end in targets.items():
-                consumer.assign([target])
-                first = (await consumer.beginning_offsets([target]))[target]
-                consumer.seek(target, max(first, (since or {}).get(target.partition, 0)))
-                async with asyncio.timeout(60):
-                    while await consumer.position(target) < end:
-                        polled = await consumer.getmany(target, timeout_ms=200)
-                        found += polled.get(target, [])
-        return found
+        return await committed_records(self.stack.site.clients, self.stack.site.admin, topic, since)
 
     async def ends(self, topic: str) -> dict[int, int]:
         """Next offset of every partition."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiokafka.structs import TopicPartition
 
 from adapters.publication import Publication
 from adapters.runner import Runner
@@ -16,6 +15,7 @@ from broker.kafka.journal import Journal
 from broker.model import topics, topology
 from broker.schema.avro import load_schema
 from tests.conftest import ROOT
+from tests.reading import committed_records
 
 LANES = 4
 K_LANE, K_CONTENT = b"l" * 32, b"c" * 32
@@ -89,21 +89,7 @@ class Bench:
 
     async def read(self, topic: str) -> list[Any]:
         """Committed records of a topic, by partition and offset."""
-        partitions = await self.admin.end_offsets(topic)
-        consumer = self.clients.consumer()
-        await consumer.start()
-        try:
-            targets = [TopicPartition(topic, number) for number in partitions]
-            consumer.assign(targets)
-            await consumer.seek_to_beginning(*targets)
-            ends = await consumer.end_offsets(targets)
-            found: list[Any] = []
-            for target in targets:
-                while await consumer.position(target) < ends[target]:
-                    found += (await consumer.getmany(target, timeout_ms=250)).get(target, [])
-            return sorted(found, key=lambda record: (record.partition, record.offset))
-        finally:
-            await consumer.stop()
+        return await committed_records(self.clients, self.admin, topic)
 
     async def published(self, adapter: Renamed) -> list[Any]:
         """Committed records of all its source topics."""

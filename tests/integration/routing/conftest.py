@@ -45,6 +45,7 @@ from broker.routing.router import Router
 from broker.schema.avro import load_schema
 from broker.settings import load_settings
 from tests.conftest import ROOT
+from tests.reading import committed_records
 
 LANES = 4
 TODAY = date(2026, 11, 24)
@@ -329,21 +330,7 @@ class World:
 
     async def read(self, topic: str) -> list[Any]:
         """Committed records of a topic, by partition and offset."""
-        partitions = await self.site.admin.end_offsets(topic)
-        consumer = self.site.clients.consumer(None)
-        await consumer.start()
-        try:
-            targets = [TopicPartition(topic, number) for number in partitions]
-            consumer.assign(targets)
-            await consumer.seek_to_beginning(*targets)
-            ends = await consumer.end_offsets(targets)
-            found: list[Any] = []
-            while behind := [target for target in targets if await consumer.position(target) < ends[target]]:
-                for records in (await consumer.getmany(*behind, timeout_ms=250)).values():
-                    found += records
-            return sorted(found, key=lambda record: (record.partition, record.offset))
-        finally:
-            await consumer.stop()
+        return await committed_records(self.site.clients, self.site.admin, topic)
 
     async def delivered(self, agreement: str) -> list[Delivery]:
         """Everything in an agreement's topic."""
