@@ -23,6 +23,9 @@ class FactType(StrEnum):
     ORGANISATION = "organisation.registered"
     CREDENTIAL = "credential.issued"
     CREDENTIAL_REVOKED = "credential.revoked"
+    CLIENT_BOUND = "client.bound"
+    CLIENT_UNBOUND = "client.unbound"
+    ISSUER_ROTATED = "issuer.rotated"
     SCHEMA = "schema.registered"
     PRODUCT = "product.declared"
     PURPOSES = "purposes.set"
@@ -53,11 +56,19 @@ _STEPS = {
     FactType.AGREEMENT_ENDED: Step.ENDED,
 }
 
-_DECIDES_NOTHING = frozenset(
+_IDENTITY = frozenset(
     {
+        FactType.ORGANISATION,
         FactType.CREDENTIAL,
         FactType.CREDENTIAL_REVOKED,
-        FactType.ORGANISATION,
+        FactType.CLIENT_BOUND,
+        FactType.CLIENT_UNBOUND,
+        FactType.ISSUER_ROTATED,
+    }
+)
+
+_DECIDES_NOTHING = _IDENTITY | frozenset(
+    {
         FactType.AGREEMENT_DRAFTED,
         FactType.AGREEMENT_REQUESTED,
         FactType.AGREEMENT_APPROVED,
@@ -143,6 +154,25 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundClient:
+    """An OAuth client of an outside issuer, and the organisation that it acts as, with the roles it has there."""
+
+    issuer: str
+    client: str
+    organisation: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningEpoch:
+    """A key of the local issuer that a later one followed: until when it signed, and whether it is trusted after that."""
+
+    epoch: int
+    until: datetime
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RegisteredSchema:
     """An immutable schema; `id` is its place in the fold, so all processes agree; `text` is the Avro JSON."""
 
@@ -173,6 +203,10 @@ class ControlState:
     versions: dict[str, int] = field(default_factory=dict)
     organisations: dict[str, Organisation] = field(default_factory=dict)
     credentials: dict[str, Credential] = field(default_factory=dict)
+    clients: dict[tuple[str, str], BoundClient] = field(default_factory=dict)
+    """By (issuer, client id)."""
+    signing_epochs: tuple[SigningEpoch, ...] = ()
+    """Keys of the local issuer before the present one, which is the next epoch; the first is 1."""
     schemas: dict[int, RegisteredSchema] = field(default_factory=dict)
     schema_ids: dict[str, int] = field(default_factory=dict)
     products: dict[tuple[str, str], Product] = field(default_factory=dict)
@@ -238,14 +272,9 @@ class ControlState:
             why, function = str(data.get("why", "")), data.get("function")
             taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
             return self._book.take(step, data, taken, self._register)
-        if fact.type is FactType.ORGANISATION:
-            self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
-        elif fact.type is FactType.CREDENTIAL:
-            roles = tuple(data["roles"])
-            self.credentials[data["id"]] = Credential(data["id"], data["organisation"], data["sha256"], roles)
-        elif fact.type is FactType.CREDENTIAL_REVOKED:
-            return self.credentials.pop(data["id"], None) is not None
-        elif fact.type is FactType.SCHEMA:
+        if fact.type in _IDENTITY:
+            return self._identify(fact)
+        if fact.type is FactType.SCHEMA:
             self._register(data["subject"], data["text"])
         elif fact.type is FactType.PRODUCT:
             product = Product(data["id"], data["source"], self._register(data["id"], data["schema"]))
@@ -258,10 +287,36 @@ class ControlState:
             self.ceilings[data.get("source"), data["product"], data["purpose"]] = data
         return True
 
+    def _identify(self, fact: Fact) -> bool:
+        """Who is known, and by what."""
+        data = fact.data
+        if fact.type is FactType.ORGANISATION:
+            self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
+        elif fact.type is FactType.CREDENTIAL:
+            roles = tuple(data["roles"])
+            self.credentials[data["id"]] = Credential(data["id"], data["organisation"], data["sha256"], roles)
+        elif fact.type is FactType.CREDENTIAL_REVOKED:
+            return self.credentials.pop(data["id"], None) is not None
+        elif fact.type is FactType.CLIENT_BOUND:
+            bound = BoundClient(data["issuer"], data["client"], data["organisation"], tuple(data["roles"]))
+            self.clients[bound.issuer, bound.client] = bound
+        elif fact.type is FactType.CLIENT_UNBOUND:
+            return self.clients.pop((data["issuer"], data["client"]), None) is not None
+        else:
+            return self._rotate_issuer(data["epoch"], fact.at, keep=data["keep"])
+        return True
+
     def _rotate(self, agency: str, purpose: str, epoch: int) -> bool:
         if epoch != self.pseudonym_epoch(agency, purpose) + 1:
             return False
         self.pseudonym_epochs[agency, purpose] = epoch
+        return True
+
+    def _rotate_issuer(self, epoch: int, at: datetime, *, keep: bool) -> bool:
+        if epoch != len(self.signing_epochs) + 2:
+            return False
+        before = (*self.signing_epochs, SigningEpoch(epoch - 1, at, trusted=True))
+        self.signing_epochs = tuple(SigningEpoch(one.epoch, one.until, trusted=one.trusted and keep) for one in before)
         return True
 
     def _register(self, subject: str, text: str) -> int:
