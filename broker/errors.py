@@ -10,6 +10,7 @@
     ├── Retriable                 try the same thing again after a pause
     │   ├── KafkaUnavailable      no Kafka node answers
     │   ├── BrokerUnavailable     the HTTP interface does not answer
+    │   ├── IssuerUnavailable     an issuer's keys cannot be had: its tokens cannot be checked
     │   ├── TooManyRequests       anonymous requests came faster than they are answered
     │   ├── NotYetKnown           a schema or key that should arrive through the control log
     │   └── Doubt                 a commit's outcome is unknown: re-read the position before going on
@@ -96,6 +97,12 @@ class BrokerUnavailable(Retriable):
     """The broker's HTTP interface did not answer in time."""
 
     code = "BROKER_UNAVAILABLE"
+
+
+class IssuerUnavailable(Retriable):
+    """The keys of a trusted issuer are not known here, or too old to go on with: its tokens cannot be checked."""
+
+    code = "ISSUER_UNAVAILABLE"
 
 
 class TooManyRequests(Retriable):

@@ -47,6 +47,11 @@ def pseudonym_key(agency: str, purpose: str, epoch: int = 1) -> str:
     return f"pseudonym/{slug(agency, 'agency')}/{slug(purpose, 'purpose')}/{epoch}"
 
 
+def issuer_key(epoch: int) -> str:
+    """Name of the seed of the local issuer's Ed25519 key in an epoch, from 1 on."""
+    return f"issuer/{epoch}"
+
+
 class KeyStore(Protocol):
     """Keys by name."""
 
