@@ -20,6 +20,7 @@
         ├── Invalid               malformed or contradictory input
         │   ├── SchemaRefused     a schema breaks a rule of the lint
         │   ├── AgreementRefused  an agreement breaks a clause
+        │   ├── NotAcceptable     the answer exists in other forms only
         │   └── TooLarge          the request is larger than this place reads
         ├── Unauthenticated       no valid credential
         ├── Forbidden             a valid credential that may not do this
@@ -181,6 +182,12 @@ class TooLarge(Invalid):
     """The request is larger than this place reads."""
 
     code = "TOO_LARGE"
+
+
+class NotAcceptable(Invalid):
+    """The answer exists in other forms than the request accepts; the text names them."""
+
+    code = "NOT_ACCEPTABLE"
 
 
 class Unauthenticated(Refused):

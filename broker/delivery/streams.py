@@ -97,7 +97,7 @@ class Egress:
             self._parsed[identifier] = fastavro.parse_schema(json.loads(schemas[identifier].text))
         body = BytesIO(value)
         body.seek(WIRE_HEADER_BYTES)
-        return _jsonable(fastavro.schemaless_reader(body, self._parsed[identifier], None))
+        return jsonable(fastavro.schemaless_reader(body, self._parsed[identifier], None))
 
 
 def item(stream: Stream, message: Message, data: Any) -> dict[str, Any]:
@@ -123,11 +123,12 @@ def item(stream: Stream, message: Message, data: Any) -> dict[str, Any]:
     }
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """A decoded Avro value in JSON: bytes as base64 (RFC 4648 §4), dates and instants as ISO 8601."""
     if isinstance(value, dict):
-        return {name: _jsonable(inner) for name, inner in value.items()}
+        return {name: jsonable(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_jsonable(inner) for inner in value]
+        return [jsonable(inner) for inner in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, datetime | date):

@@ -1,0 +1,121 @@
+"""A page of a stream in every form that an agency may ask for: one table, media type to form.
+
+Pure: who may see the page was settled before. Another form is one more line in `FORMS`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from broker.delivery import container
+from broker.delivery.streams import Egress, Message, Stream, cursor, item
+from broker.model.facts import RegisteredSchema
+from broker.model.record import schema_id_of
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+AVRO = "application/avro"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive records of one stream as its agency may see them, and the position after them.
+
+    `schema_id` is that of the first value, or of the version in force where there is no value.
+    """
+
+    stream: Stream
+    messages: tuple[Message, ...]
+    position: int
+    schemas: Mapping[int, RegisteredSchema]
+    schema_id: int | None
+    egress: Egress
+
+    @classmethod
+    def of(
+        cls,
+        stream: Stream,
+        messages: tuple[Message, ...],
+        position: int,
+        *,
+        schemas: Mapping[int, RegisteredSchema],
+        in_force: int | None,
+        egress: Egress,
+    ) -> "Page":
+        """The page; `in_force` is the schema id of the version in force."""
+        stated = (schema_id_of(message.value) for message in messages if message.value)
+        return cls(stream, messages, position, schemas, next(stated, in_force), egress)
+
+    @property
+    def next(self) -> str:
+        """Cursor to go on with."""
+        return cursor(self.stream, self.position)
+
+    @property
+    def schema(self) -> str | None:
+        """Avro JSON of the page's schema; None where it is not known."""
+        known = self.schemas.get(self.schema_id or 0)
+        return None if known is None else known.text
+
+    def data(self, message: Message) -> Any:
+        """JSON-able value of a record of the page; None where it has none. Raises `NotYetKnown`."""
+        return self.egress.decode(message.value, self.schemas) if message.value else None
+
+    def items(self) -> list[dict[str, Any]]:
+        """Every record as an object of JSON; raises `NotYetKnown` while a schema has not arrived."""
+        return [item(self.stream, message, self.data(message)) for message in self.messages]
+
+    def of_one_schema(self) -> "Page":
+        """The page up to the first value of another schema."""
+        for number, message in enumerate(self.messages):
+            if message.value and schema_id_of(message.value) != self.schema_id:
+                return replace(self, messages=self.messages[:number], position=message.offset)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a page is written; `one_schema` tells that it cannot hold values of two schemas."""
+
+    media_type: str
+    render: Callable[[Page], bytes]
+    one_schema: bool = False
+
+
+def as_json(page: Page) -> bytes:
+    """One object: the items and the cursor to go on with."""
+    return _text({"agreement": page.stream.agreement, "items": page.items(), "next": page.next})
+
+
+def as_ndjson(page: Page) -> bytes:
+    """One item per line; pages of one stream may be joined."""
+    return b"".join(_text(item) + b"\n" for item in page.items())
+
+
+def as_avro(page: Page) -> bytes:
+    """An object container file of the page's one schema."""
+    before = container.opening(page.stream, page.schema)
+    return before + container.block(page.stream, page.messages, before)
+
+
+FORMS: Mapping[str, Form] = {
+    form.media_type: form
+    for form in (
+        Form(JSON, as_json),
+        Form(NDJSON, as_ndjson),
+        Form(AVRO, as_avro, one_schema=True),
+        Form("avro/binary", as_avro, one_schema=True),
+    )
+}
+"""By media type, the preferred one first."""
+
+
+def rendered(page: Page, form: Form) -> tuple[bytes, Page]:
+    """The page in `form`, and what of it that holds: a form of one schema may have to stop earlier."""
+    held = page.of_one_schema() if form.one_schema else page
+    return form.render(held), held
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
