@@ -12,7 +12,7 @@
     │   ├── BrokerUnavailable     the HTTP interface does not answer
     │   ├── IssuerUnavailable     an issuer's keys cannot be had: its tokens cannot be checked
     │   ├── TooManyRequests       anonymous requests came faster than they are answered
-    │   ├── NotYetKnown           a schema or key that should arrive through the control log
+    │   ├── NotYetKnown           a schema or key that should arrive through the control log, or a log still being read
     │   └── Doubt                 a commit's outcome is unknown: re-read the position before going on
     ├── PoisonRecord              quarantine this one record and go on
     ├── Skip                      ignore this one source item, and count it with its reason
@@ -21,10 +21,12 @@
         │   ├── SchemaRefused     a schema breaks a rule of the lint
         │   ├── AgreementRefused  an agreement breaks a clause
         │   ├── NotAcceptable     the answer exists in other forms only
+        │   ├── AddressRefused    a URL that the broker does not call
         │   └── TooLarge          the request is larger than this place reads
         ├── Unauthenticated       no valid credential
         ├── Forbidden             a valid credential that may not do this
         ├── NotFound              no such thing, or not the caller's
+        │   └── UnknownSubject        the source has no record of the subject now
         ├── Conflict              the aggregate moved on: read it again
         │   └── Outdated          it is no longer the version that the request names
         └── PositionExpired       the asked position lies before the retained log
@@ -83,9 +85,13 @@ class Stale(Fatal):
 
 
 class Retriable(BrokerError):
-    """Try the same thing again after a pause."""
+    """Try the same thing again after a pause of `after_s` seconds."""
 
     code = "RETRY"
+
+    def __init__(self, message: str = "", *, operator: str = "", after_s: int = 1) -> None:
+        super().__init__(message, operator=operator)
+        self.after_s = after_s
 
 
 class KafkaUnavailable(Retriable):
@@ -113,7 +119,7 @@ class TooManyRequests(Retriable):
 
 
 class NotYetKnown(Retriable):
-    """A schema or key that should arrive through the control log or the key store is not here yet."""
+    """A schema or key that should arrive through the control log or the key store is not here yet, or a log is still being read."""
 
     code = "NOT_YET_KNOWN"
 
@@ -178,6 +184,12 @@ class AgreementRefused(Invalid):
         self.findings = findings
 
 
+class AddressRefused(Invalid):
+    """A URL that the broker does not call: its form, or where it leads to."""
+
+    code = "ADDRESS_REFUSED"
+
+
 class TooLarge(Invalid):
     """The request is larger than this place reads."""
 
@@ -206,6 +218,12 @@ class NotFound(Refused):
     """No such thing, or not the caller's to see (the two are not told apart)."""
 
     code = "NOT_FOUND"
+
+
+class UnknownSubject(NotFound):
+    """The source has no record of the subject now."""
+
+    code = "UNKNOWN_SUBJECT"
 
 
 class Conflict(Refused):
