@@ -28,6 +28,8 @@ class Event(StrEnum):
     CONTROL_CONFLICT = "control.conflict"
     FOREIGN = "foreign"
     HTTP_UNEXPECTED = "http.unexpected"
+    ISSUER_KEYS = "issuer.keys"
+    ISSUER_UNAVAILABLE = "issuer.unavailable"
     KAFKA_STARTED = "kafka.started"
     KAFKA_STOPPED = "kafka.stopped"
     LANE_FENCED = "lane.fenced"
@@ -35,9 +37,11 @@ class Event(StrEnum):
     LANE_OPENED = "lane.opened"
     LANE_REOPENED = "lane.reopened"
     PROCESS_FAILED = "process.failed"
+    PURPOSE_CLAIMED = "purpose.claimed"
     REVOCATION_COMPLETED = "revocation.completed"
     ROUTER_STARTED = "router.started"
     ROUTER_STOPPED = "router.stopped"
+    SUPERVISOR_READ = "supervisor.read"
     TERM_NOT_KEPT = "term.not_kept"
     TRACES_LOST = "traces.lost"
 
@@ -46,9 +50,11 @@ _WARNINGS = frozenset(
     {
         Event.ADAPTER_QUARANTINED,
         Event.CHILD_ENDED,
+        Event.ISSUER_UNAVAILABLE,
         Event.LANE_FENCED,
         Event.LANE_FENCED_BY_CONTROL,
         Event.LANE_REOPENED,
+        Event.PURPOSE_CLAIMED,
         Event.TERM_NOT_KEPT,
         Event.TRACES_LOST,
     }

@@ -23,7 +23,7 @@ _ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}")
 _NUMBER = None
 
 FIELDS: Mapping[str, re.Pattern[str] | None] = {
-    **dict.fromkeys(("adapter", "agency", "agreement", "child", "organisation", "purpose"), _SLUG),
+    **dict.fromkeys(("adapter", "agency", "agreement", "child", "issuer", "organisation", "purpose"), _SLUG),
     **dict.fromkeys(("kind", "product", "topic"), _DOTTED),
     **dict.fromkeys(("code", "reason"), _CODE),
     **dict.fromkeys(("delivery", "span", "trace"), _ID),
