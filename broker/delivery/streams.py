@@ -1,7 +1,6 @@
 """An agreement's stream as its agency sees it: which topic, which position, and each record as an item of JSON."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 
 import fastavro
 
-from broker.errors import Conflict, Invalid, NotFound, NotYetKnown
+from broker.errors import Conflict, NotFound, NotYetKnown
+from broker.model import cursor as cursors
 from broker.model import topics
 from broker.model.agreement import State
 from broker.model.facts import ControlState, RegisteredSchema
@@ -19,7 +19,6 @@ from broker.model.record import WIRE_HEADER_BYTES, header, schema_id_of
 
 _STOPPED = frozenset({State.REVOKED, State.ENDED})
 _BARRIER = ".agreement.barrier"
-_LONGEST_CURSOR = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +44,12 @@ def stream_of(state: ControlState, agreement: str, agency: str) -> Stream:
 
 def cursor(stream: Stream, position: int) -> str:
     """Opaque cursor that stands before `position` of this stream."""
-    raw = json.dumps([1, stream.agreement, position], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return cursors.cursor(stream.agreement, position)
 
 
 def position_of(stream: Stream, text: str) -> int:
     """Position of a cursor that this stream gave out; raises `Invalid` for any other text."""
-    refusal = Invalid("not a cursor of this agreement: use `next` of an earlier answer, or none to start")
-    if len(text) > _LONGEST_CURSOR:
-        raise refusal
-    try:
-        version, agreement, position = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise refusal from None
-    if version != 1 or agreement != stream.agreement or type(position) is not int or not 0 <= position < 1 << 63:
-        raise refusal
-    return position
+    return cursors.position_of(stream.agreement, text)
 
 
 @dataclass(frozen=True, slots=True)
