@@ -30,7 +30,7 @@ from broker.api.agreements import (
     require_side,
     shown,
 )
-from broker.api.auth import AGENCY, OPERATOR, Caller, Principal
+from broker.api.auth import AGENCY, DPO, OPERATOR, Caller, Principal
 from broker.api.services import Broker, Services
 from broker.control.limits import small_cells
 from broker.errors import Forbidden, Invalid
@@ -90,7 +90,7 @@ async def advise_on_agreement(
     agreement: AgreementId, form: AdviceForm, broker: Broker, caller: Caller
 ) -> dict[str, Any]:
     """The advice of the caller's own data protection officer on the text of this hash."""
-    require_either_side(_negotiated(broker, agreement, caller), caller)
+    require_either_side(_negotiated(broker, agreement, caller), caller, also=DPO)
     advice = Advice(caller.organisation, form.verdict, form.reference, form.text_sha256, form.departure)
     return shown(await broker.agreements.advise(agreement, advice, caller.organisation, **form.said()))
 

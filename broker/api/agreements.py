@@ -24,7 +24,7 @@ OWN_WORDS = frozenset({"events", "drafts"})
 
 
 def entry_for(state: ControlState, agreement: str, caller: Principal, version: int | None = None) -> AgreementEntry:
-    """The agreement if the caller is a party to it or the operator; raises `NotFound` alike for unknown and foreign."""
+    """The agreement if the caller is a party to it, the operator or a supervisor; raises `NotFound` alike for unknown and foreign."""
     entry = state.agreements.get(agreement)
     if entry is None or not sees(entry, caller):
         raise NotFound("no such agreement of this organisation")
@@ -38,7 +38,7 @@ def entry_for(state: ControlState, agreement: str, caller: Principal, version: i
 
 def sees(entry: AgreementEntry, caller: Principal) -> bool:
     """Whether the caller may know of it."""
-    return caller.is_operator or caller.organisation in {entry.source, entry.agency}
+    return caller.oversees or caller.organisation in {entry.source, entry.agency}
 
 
 def require_owner(entry: AgreementEntry, caller: Principal, *, operator: bool = False) -> None:
@@ -47,8 +47,10 @@ def require_owner(entry: AgreementEntry, caller: Principal, *, operator: bool = 
         require_side(entry, caller, entry.source, SOURCE_OWNER)
 
 
-def require_either_side(entry: AgreementEntry, caller: Principal) -> None:
-    """Raise `Forbidden` for anyone but the two sides, each with a credential of its role."""
+def require_either_side(entry: AgreementEntry, caller: Principal, *, also: str | None = None) -> None:
+    """Raise `Forbidden` for anyone but the two sides, each with a credential of its role or of `also`."""
+    if also in caller.roles and caller.organisation in {entry.source, entry.agency}:
+        return
     source = caller.organisation == entry.source
     require_side(entry, caller, entry.source if source else entry.agency, SOURCE_OWNER if source else AGENCY)
 
@@ -144,7 +146,7 @@ async def show_agreement(
 
 
 def _told(event: Event, caller: Principal) -> bool:
-    return caller.is_operator or caller.organisation in {event.source, event.agency}
+    return caller.oversees or caller.organisation in {event.source, event.agency}
 
 
 def _event(event: Event) -> dict[str, Any]:

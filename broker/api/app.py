@@ -9,11 +9,13 @@ from broker.api import (
     agreement_standing,
     agreements,
     ceilings,
+    clients,
     consents,
     deliveries,
     dossier_loads,
     dossiers,
     health,
+    oauth,
     open_forms,
     organisations,
     policy,
@@ -52,6 +54,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
     app.state.services = services
     app.state.egress = Egress()
     app.state.public_pace = Pace()
+    app.state.purposes_claimed = 0
     app.add_middleware(BodyLimit, unbuffered=[dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED])
     app.add_middleware(LastResort, report=report)  # added last: outermost
     problems.install(app)
@@ -69,6 +72,8 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
         ceilings,
         purposes,
         organisations,
+        clients,
+        oauth,
         policy,
         policy_history,
         open_forms,

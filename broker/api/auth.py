@@ -1,13 +1,14 @@
-"""Who calls: a bearer token, or organisation and token as Basic credentials, against the control log's credentials.
+"""Who calls: an access token, or one of our own tokens (`dn_…`), as a bearer or with its organisation as Basic credentials.
 
-Tokens look like `dn_<credential id>_<random>`; only their SHA-256 is known here and it is compared in constant time.
-A refusal never says which part was wrong.
+Tokens of ours look like `dn_<credential id>_<random>`; only their SHA-256 is known here and it is compared in constant time.
+Access tokens (JWT) are checked in `broker.api.identity`. A refusal never says which part was wrong.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Annotated
@@ -15,30 +16,43 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from broker.api.services import Broker
+from broker.api.claimed import note_purpose
+from broker.api.identity.jws import LARGEST_TOKEN
+from broker.api.services import Broker, Services
 from broker.errors import Forbidden, Unauthenticated
-from broker.model.facts import Credential
+from broker.model.credentials import Credential
+from broker.model.roles import AGENCY, CITIZEN, DPO, OPERATOR, OVER_ALL, READING, SOURCE_OWNER, SUPERVISOR
+from broker.telemetry import Event, log
+from broker.telemetry.safe import FromCode
 
-AGENCY = "agency"
-SOURCE_OWNER = "source-owner"
-OPERATOR = "operator"
+__all__ = ["AGENCY", "DPO", "OPERATOR", "SOURCE_OWNER", "SUPERVISOR", "Caller", "Principal", "caller_of", "principal"]
 
 _PREFIX = "dn"
 _NOBODY = Credential("", "", sha256(b"").hexdigest(), ())
 _LONGEST_TOKEN = 512
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The authenticated organisation and the roles of its credential; every query takes it as tenant."""
+    """The authenticated organisation and the roles of its credential; every query takes it as tenant.
+
+    `credential` is the id of the one that was shown, where it is one of ours.
+    """
 
     organisation: str
     roles: frozenset[str]
+    credential: str | None = None
 
     @property
     def is_operator(self) -> bool:
         """Whether this is the broker's own operator, who administers but never sees a subject."""
         return OPERATOR in self.roles
+
+    @property
+    def oversees(self) -> bool:
+        """Whether it may know of every agreement, whoever the parties are: the operator, and a supervisory authority."""
+        return not self.roles.isdisjoint(OVER_ALL)
 
     def require(self, *roles: str) -> None:
         """Raise `Forbidden` unless the credential holds one of `roles`."""
@@ -46,8 +60,8 @@ class Principal:
             raise Forbidden(f"this needs the role {' or '.join(roles)}")
 
 
-def authenticate(header: str | None, credentials: Mapping[str, Credential]) -> Principal:
-    """The principal of an Authorization header (RFC 6750 bearer, RFC 7617 Basic); raises `Unauthenticated`."""
+def credential_in(header: str | None, credentials: Mapping[str, Credential]) -> Credential:
+    """The credential of an Authorization header (RFC 6750 bearer, RFC 7617 Basic); raises `Unauthenticated`."""
     username, token = _presented(header or "")
     parts = token.split("_", 2)
     identifier = parts[1] if len(parts) == 3 and parts[0] == _PREFIX else ""  # noqa: PLR2004 - prefix, id, random
@@ -55,6 +69,12 @@ def authenticate(header: str | None, credentials: Mapping[str, Credential]) -> P
     matches = compare_digest(sha256(token.encode()).hexdigest(), known.sha256)
     if not matches or known is _NOBODY or username not in {None, known.organisation}:
         raise Unauthenticated("a valid credential is needed")
+    return known
+
+
+def authenticate(header: str | None, credentials: Mapping[str, Credential]) -> Principal:
+    """The principal of a header with a token of ours; raises `Unauthenticated`."""
+    known = credential_in(header, credentials)
     return Principal(known.organisation, frozenset(known.roles))
 
 
@@ -74,12 +94,51 @@ def _presented(header: str) -> tuple[str | None, str]:
     return None, ""
 
 
-_declared = HTTPBearer(auto_error=False, description="Token of an organisation: `dn_…`", scheme_name="token")
+async def caller_of(request: Request, broker: Services) -> Principal:
+    """The caller of this request.
+
+    Raises `Unauthenticated`, `IssuerUnavailable` where an access token cannot be checked now, and `Forbidden` for a caller
+    who is nobody here, or who may only read and asks for more. A supervisor's request is logged before it is answered.
+    """
+    stated = request.headers.getlist("authorization")
+    header = stated[0] if len(stated) == 1 else ""  # of two, which one counts depends on who reads
+    scheme, _, token = header.partition(" ")
+    states_purpose = False
+    if scheme.lower() == "bearer" and "." in token[:LARGEST_TOKEN]:  # tokens of ours have no dot
+        accepted = await broker.tokens.accept(token.strip(), broker.control.state)
+        found, states_purpose = (
+            Principal(accepted.standing.organisation, accepted.standing.roles),
+            accepted.states_purpose,
+        )
+    else:
+        found = authenticate(header, broker.control.state.credentials)
+    note_purpose(request, found.organisation, in_token=states_purpose)
+    if found.roles <= {CITIZEN}:
+        raise Forbidden("there is no door for this role yet")
+    if found.roles <= READING and request.method not in _SAFE_METHODS:
+        raise Forbidden("this credential may only read")
+    if SUPERVISOR in found.roles:
+        _note_supervisor(request, found)
+    return found
+
+
+def _note_supervisor(request: Request, caller: Principal) -> None:
+    place = FromCode(f"{request.method} {getattr(request.scope.get('route'), 'path', '')}")
+    given = request.path_params
+    agreement, trace = given.get("agreement"), given.get("trace")
+    log(Event.SUPERVISOR_READ, organisation=caller.organisation, place=place, agreement=agreement, trace=trace)
+
+
+_declared = HTTPBearer(
+    auto_error=False,
+    description="Token of an organisation (`dn_…`), or an access token (JWT) of a trusted issuer",
+    scheme_name="token",
+)
 
 
 async def principal(request: Request, broker: Broker, _shown: Annotated[object, Security(_declared)]) -> Principal:
-    """The caller of this request; raises `Unauthenticated`."""
-    return authenticate(request.headers.get("authorization"), broker.control.state.credentials)
+    """As `caller_of`."""
+    return await caller_of(request, broker)
 
 
 Caller = Annotated[Principal, Depends(principal)]

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from broker.api.agreements import AgreementId, entry_for
 from broker.api.agreements import Version as AnyVersion
-from broker.api.auth import Caller, authenticate
+from broker.api.auth import Caller, caller_of
 from broker.api.services import Broker, Services
 from broker.errors import TooManyRequests, Unauthenticated
 from broker.model.facts import ControlState
@@ -79,7 +79,7 @@ async def show_odrl(agreement: AgreementId, request: Request, broker: Broker, ve
         if entry is None:
             raise Unauthenticated("a valid credential is needed")
     else:
-        caller = authenticate(credential, state.credentials)
+        caller = await caller_of(request, broker)
         entry = _published(state, agreement, version) or entry_for(state, agreement, caller, version)
     return JSONResponse(_odrl(entry, broker), media_type=MEDIA_TYPE, headers={"X-Content-Type-Options": "nosniff"})
 

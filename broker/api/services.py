@@ -1,12 +1,14 @@
 """What the HTTP interface needs of the rooms below it; composed once, in `broker.cli.stack`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Protocol, Unpack
 
 from fastapi import Depends, Request
 
+from broker.api.identity.door import NO_TOKENS, Accepted
+from broker.control.dossiers import Known
 from broker.control.history import History
 from broker.control.limits import Policies
 from broker.control.negotiation import Said
@@ -16,7 +18,8 @@ from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
 from broker.delivery.trail import TracedReceipt
 from broker.model.agreement import Consent, GivenBy
-from broker.model.facts import ControlState
+from broker.model.credentials import Credential
+from broker.model.facts import BoundClient, ControlState
 from broker.model.lifecycle import Advice, AgreementEntry, Signature
 from broker.policy.odrl_terms import BASE
 from broker.routing.rehearsal import Rehearsals
@@ -153,8 +156,9 @@ class Dossiers(Protocol):
         reference: str,
         begin: datetime | None,
         end: datetime | None,
+        known: Known | None = None,
     ) -> str:
-        """`registered`, or `already` where the agency holds this file already."""
+        """`registered`, or `already` where the agency holds this file already; raises `UnknownSubject`."""
 
     async def end(self, agreement: str, agency: str, *, subject: str, reference: str, end: datetime | None) -> str:
         """`ended`, or `already`; raises `NotFound` without such a file."""
@@ -162,7 +166,9 @@ class Dossiers(Protocol):
     def stream_key(self, agreement: str, agency: str, subject: str) -> bytes:
         """Key of a subject in the agreement's stream; raises `Invalid` as `add`."""
 
-    async def add_many(self, agreement: str, agency: str, rows: Sequence[Opening]) -> Sequence[Outcome]:
+    async def add_many(
+        self, agreement: str, agency: str, rows: Sequence[Opening], *, known: Known | None = None
+    ) -> Sequence[Outcome]:
         """The outcome of each row, in order."""
 
     async def end_many(self, agreement: str, agency: str, rows: Sequence[Closing]) -> Sequence[Outcome]:
@@ -173,6 +179,13 @@ class Dossiers(Protocol):
 
     async def standing(self, agreement: str, agency: str) -> Standing:
         """Their numbers now."""
+
+
+class KnownSubjects(Protocol):
+    """Whom sources have a record of."""
+
+    async def among(self, topic: str, keys: Collection[bytes]) -> Collection[bytes]:
+        """Those of some lane keys that have a record in a source topic now; raises `NotYetKnown`."""
 
 
 class Consents(Protocol):
@@ -283,6 +296,40 @@ class Pseudonyms(Protocol):
         """The sealed map between two epochs in pieces; raises `Invalid`, `Conflict` or `Stale`."""
 
 
+class Tokens(Protocol):
+    """Checks access tokens of trusted issuers."""
+
+    async def accept(self, text: str, state: ControlState) -> Accepted:
+        """Whom it speaks for; raises `Unauthenticated`, `Forbidden` or `IssuerUnavailable`."""
+
+
+class Issuer(Protocol):
+    """The installation's own issuer of access tokens."""
+
+    @property
+    def url(self) -> str:
+        """What its tokens name as issuer and audience."""
+
+    def issue(self, credential: Credential) -> str:
+        """A short-lived token for the holder of a credential."""
+
+    def key_set(self) -> Mapping[str, Any]:
+        """Public keys that its tokens are checked with (RFC 7517)."""
+
+    async def rotate(self, *, keep: bool, by: str) -> int:
+        """Sign with a new key; without `keep`, tokens of earlier ones end at once. Returns the key's number."""
+
+
+class Clients(Protocol):
+    """OAuth clients of outside issuers, bound to organisations."""
+
+    async def bind(self, wanted: BoundClient, *, by: str) -> bool:
+        """Have a client act as an organisation; raises `Invalid`, `NotFound` or `Conflict`."""
+
+    async def unbind(self, issuer: str, client: str, *, by: str) -> None:
+        """Refuse its tokens from now on; raises `NotFound`."""
+
+
 class Span(Protocol):
     """One finished span of the local store."""
 
@@ -317,6 +364,7 @@ class Services:
     control: Control
     agreements: Agreements
     dossiers: Dossiers
+    known: KnownSubjects
     consents: Consents
     replacements: Replacements
     deliveries: Deliveries
@@ -327,6 +375,11 @@ class Services:
     templates: Onboarding
     history: History
     rehearsals: Rehearsals
+    clients: Clients | None = None
+    """None where no issuer is trusted."""
+    tokens: Tokens = NO_TOKENS
+    issuer: Issuer | None = None
+    """None where this installation issues no access tokens of its own."""
     iri_base: str = BASE
     """What the IRIs of our own begin with in open forms."""
 

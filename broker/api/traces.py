@@ -1,10 +1,10 @@
-"""For the operator: what happened to one record, by trace id or delivery id, without saying whom it is about."""
+"""For operator and supervisor: what happened to one record, by trace id or delivery id, without saying whom it is about."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from broker.api.auth import OPERATOR, Caller
+from broker.api.auth import OPERATOR, SUPERVISOR, Caller
 from broker.api.services import Broker, Span
 from broker.delivery.trail import TracedReceipt
 from broker.errors import NotFound
@@ -12,17 +12,17 @@ from broker.errors import NotFound
 routes = APIRouter(prefix="/v1/traces", tags=["traces"])
 
 
-@routes.get("/{identifier}")
+@routes.get("/{trace}")
 async def show_trace(
-    identifier: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Trace id or delivery id, 32 hex.")],
+    trace: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Trace id or delivery id, 32 hex.")],
     broker: Broker,
     caller: Caller,
 ) -> dict[str, Any]:
     """Spans and receipts of the record and of its deliveries; a delivery id leads to the record it came from."""
-    caller.require(OPERATOR)
-    receipts = await broker.receipts.find(bytes.fromhex(identifier))
-    trace = receipts[0].trace if receipts else identifier
-    spans = [_span(span, None) for span in broker.spans.find(trace)]
+    caller.require(OPERATOR, SUPERVISOR)
+    receipts = await broker.receipts.find(bytes.fromhex(trace))
+    source = receipts[0].trace if receipts else trace
+    spans = [_span(span, None) for span in broker.spans.find(source)]
     for leaf in (leaf for receipt in receipts for leaf in receipt.decisions):
         # A delivery has a trace of its own, named by its id, so that no agency can join it to another's.
         if leaf.delivery is not None:
@@ -30,7 +30,7 @@ async def show_trace(
     if not receipts and not spans:
         raise NotFound("no such trace: not routed yet, matched no agreement, or no longer kept")
     return {
-        "trace": trace,
+        "trace": source,
         "spans": sorted(spans, key=lambda span: span["startMs"]),
         "receipts": [_receipt(receipt) for receipt in receipts],
     }

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from broker.control import keys
 from broker.control.clients import Control
 from broker.control.keys import KeyStore
-from broker.model.facts import Credential, FactType
+from broker.model.credentials import Credential
+from broker.model.facts import FactType
 
 ALGORITHM = "EdDSA"
 LIFETIME_S = 600

@@ -73,6 +73,10 @@ class Tokens:
 _NOBODY = (None, None)
 
 
+NO_TOKENS = Tokens(())
+"""For an installation that trusts no issuer: every access token is refused."""
+
+
 def trusted(local: LocalIssuer) -> tuple[Issuer, Keys]:
     """The installation's own issuer, as one of those whose tokens are accepted."""
     return Issuer("local", local.url, local.url, ALGORITHM, LIFETIME_S, ByCredential()), local
