@@ -30,8 +30,8 @@ class Access(Protocol):
     async def allow_read_topic(self, principal: str, topic: str, group: str) -> None:
         """Let a user read a topic, and use a consumer group."""
 
-    async def remove_access(self, principal: str, topic: str) -> None:
-        """Remove every right of a user on a topic."""
+    async def remove_access(self, principal: str | None, topic: str) -> None:
+        """Remove every right of a user (None: of every user) on a topic."""
 
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """Next offset of every partition."""
@@ -47,6 +47,8 @@ class Enforcement:
     kafka: Access
     keys: KeyStore
     barriers: Barriers
+    logins: Callable[[str], Iterable[str]] = lambda agency: (agency,)
+    """Kafka users of an agency, which all get its rights; who comes later gets them from `broker.control.logins`."""
     monotonic: Callable[[], float] = time.monotonic
 
     async def prepare(self, agreement: Agreement) -> None:
@@ -56,15 +58,16 @@ class Enforcement:
             self.keys.ensure(keys.pseudonym_key(agreement.agency, agreement.purpose))
         topic = topics.delivery(agreement.agency, agreement.id)
         await self.kafka.ensure_topics([topology.delivery(agreement.agency, agreement.id, agreement.retention_days)])
-        await self.kafka.allow_read_topic(agreement.agency, topic, topic)
+        for login in self.logins(agreement.agency):
+            await self.kafka.allow_read_topic(login, topic, topic)
 
     async def end_of(self, entry: AgreementEntry) -> int:
         """Next offset of its delivery topic."""
         return (await self.kafka.end_offsets(_topic(entry)))[0]
 
     async def withdraw(self, entry: AgreementEntry) -> None:
-        """Take away the agency's right to read the topic, and to use its group."""
-        await self.kafka.remove_access(entry.agency, _topic(entry))
+        """Take away the right to read the topic, of every user that ever got it."""
+        await self.kafka.remove_access(None, _topic(entry))
 
     async def stop(self, entry: AgreementEntry, *, since: int | None, began: float) -> Stopped:
         """Return once every lane's barrier of this stop is committed, at or after `since` (None: anywhere).

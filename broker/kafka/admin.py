@@ -140,7 +140,7 @@ class KafkaAdmin:
         await self._patience.until(lambda: self._scram_user_exists(name))
 
     async def delete_scram_user(self, name: str) -> None:
-        """Delete a SCRAM user; no new connection of it is accepted (an open one lives on: remove its ACLs too)."""
+        """Delete a SCRAM user, absent or not; no new connection of it is accepted (an open one lives on: remove its ACLs too)."""
         deletion = UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_512)
         await self._patience.each(
             lambda: self._client.alter_user_scram_credentials([deletion], request_timeout=self._timeout_s),
@@ -170,15 +170,20 @@ class KafkaAdmin:
             ),
         )
 
-    async def remove_access(self, principal: str, topic: str) -> None:
-        """Remove every ACL of the user `principal` on `topic`; its group and other topics stay."""
-        wanted = _filter(ResourceType.TOPIC, topic, f"User:{principal}")
-        await self._patience.each(lambda: self._client.delete_acls([wanted], request_timeout=self._timeout_s))
+    async def scram_users(self) -> frozenset[str]:
+        """Names of all SCRAM users."""
+        found = await self._patience.each(
+            lambda: {None: self._client.describe_user_scram_credentials(request_timeout=self._timeout_s)}
+        )
+        return frozenset(found[None])
 
-        async def gone() -> bool:
-            return not await self._acls(wanted)
+    async def remove_access(self, principal: str | None, topic: str) -> None:
+        """Remove every ACL of the user `principal` (None: of every user) on `topic`; groups and other topics stay."""
+        await self._remove(_filter(ResourceType.TOPIC, topic, None if principal is None else f"User:{principal}"))
 
-        await self._patience.until(gone)
+    async def remove_user_access(self, principal: str) -> None:
+        """Remove every ACL of the user `principal`: its open connections are refused from the next request on."""
+        await self._remove(_filter(ResourceType.ANY, None, f"User:{principal}"))
 
     async def grants(self, *, principal: str | None = None, topic: str | None = None) -> list[Grant]:
         """ACLs as they stand, of one principal or on one topic if given, sorted."""
@@ -200,6 +205,14 @@ class KafkaAdmin:
             return expected <= set(await self.grants(principal=principal))
 
         await self._patience.until(effective)
+
+    async def _remove(self, wanted: AclBindingFilter) -> None:
+        await self._patience.each(lambda: self._client.delete_acls([wanted], request_timeout=self._timeout_s))
+
+        async def gone() -> bool:
+            return not await self._acls(wanted)
+
+        await self._patience.until(gone)
 
     async def _acls(self, wanted: AclBindingFilter) -> list[AclBinding]:
         found = await self._patience.each(

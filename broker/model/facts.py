@@ -14,8 +14,8 @@ from typing import Any
 
 from broker.errors import Invalid
 from broker.model.agreement_book import AgreementBook, Event
+from broker.model.credentials import Credential, CredentialBook
 from broker.model.lifecycle import AgreementEntry, Step, Transition
-from broker.model.webhook_book import Change, WebhookBook
 
 
 class FactType(StrEnum):
@@ -42,10 +42,6 @@ class FactType(StrEnum):
     AGREEMENT_REVOKED = "agreement.revoked"
     AGREEMENT_ENDED = "agreement.ended"
     PSEUDONYM_ROTATED = "pseudonym.rotated"
-    WEBHOOK_SET = "webhook.set"
-    WEBHOOK_REMOVED = "webhook.removed"
-    WEBHOOK_SUSPENDED = "webhook.suspended"
-    WEBHOOK_RESUMED = "webhook.resumed"
 
 
 _STEPS = {
@@ -59,13 +55,6 @@ _STEPS = {
     FactType.AGREEMENT_SUSPENDED: Step.SUSPENDED,
     FactType.AGREEMENT_REVOKED: Step.REVOKED,
     FactType.AGREEMENT_ENDED: Step.ENDED,
-}
-
-_WEBHOOK = {
-    FactType.WEBHOOK_SET: Change.SET,
-    FactType.WEBHOOK_REMOVED: Change.REMOVED,
-    FactType.WEBHOOK_SUSPENDED: Change.SUSPENDED,
-    FactType.WEBHOOK_RESUMED: Change.RESUMED,
 }
 
 _IDENTITY = frozenset(
@@ -87,7 +76,6 @@ _DECIDES_NOTHING = _IDENTITY | frozenset(
         FactType.AGREEMENT_ADVISED,
         FactType.AGREEMENT_SIGNED,
         FactType.AGREEMENT_PUBLISHED,
-        *_WEBHOOK,
     }
 )
 """Facts after which every decision is what it was before: no router compiles anew."""
@@ -157,16 +145,6 @@ class Organisation:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """An HTTP credential of an organisation: only the SHA-256 of the token is kept, as hex."""
-
-    id: str
-    organisation: str
-    sha256: str
-    roles: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class BoundClient:
     """An OAuth client of an outside issuer, and the organisation that it acts as, with the roles it has there."""
 
@@ -215,7 +193,6 @@ class ControlState:
     policy_epoch: int = -1
     versions: dict[str, int] = field(default_factory=dict)
     organisations: dict[str, Organisation] = field(default_factory=dict)
-    credentials: dict[str, Credential] = field(default_factory=dict)
     clients: dict[tuple[str, str], BoundClient] = field(default_factory=dict)
     """By (issuer, client id)."""
     signing_epochs: tuple[SigningEpoch, ...] = ()
@@ -227,8 +204,22 @@ class ControlState:
     ceilings: dict[tuple[str | None, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pseudonym_epochs: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (agency, purpose), where the first key was rotated."""
-    webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
+    _credentials: CredentialBook = field(default_factory=CredentialBook)
+
+    @property
+    def credentials(self) -> dict[str, Credential]:
+        """Credentials by id that were not revoked, expired ones included."""
+        return self._credentials.live
+
+    @property
+    def revoked_credentials(self) -> dict[str, Credential]:
+        """Credentials by id that were."""
+        return self._credentials.revoked
+
+    def credential(self, identifier: str) -> Credential | None:
+        """A credential, revoked or not."""
+        return self.credentials.get(identifier) or self.revoked_credentials.get(identifier)
 
     @property
     def agreements(self) -> dict[str, AgreementEntry]:
@@ -286,10 +277,6 @@ class ControlState:
             why, function = str(data.get("why", "")), data.get("function")
             taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
             return self._book.take(step, data, taken, self._register)
-        if fact.type in _WEBHOOK:
-            entry = self.agreements.get(data["agreement"])
-            agency = entry.agency if entry is not None and entry.activated_at is not None else None
-            return self.webhooks.take(_WEBHOOK[fact.type], data, agency, fact.at, offset)
         if fact.type in _IDENTITY:
             return self._identify(fact)
         if fact.type is FactType.SCHEMA:
@@ -311,10 +298,9 @@ class ControlState:
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
         elif fact.type is FactType.CREDENTIAL:
-            roles = tuple(data["roles"])
-            self.credentials[data["id"]] = Credential(data["id"], data["organisation"], data["sha256"], roles)
+            return self._credentials.issue(data, fact.at, fact.by)
         elif fact.type is FactType.CREDENTIAL_REVOKED:
-            return self.credentials.pop(data["id"], None) is not None
+            return self._credentials.revoke(data["id"], fact.at)
         elif fact.type is FactType.CLIENT_BOUND:
             bound = BoundClient(data["issuer"], data["client"], data["organisation"], tuple(data["roles"]))
             self.clients[bound.issuer, bound.client] = bound

@@ -13,6 +13,7 @@ from broker.control.limits import set_limits
 from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.errors import Conflict
+from broker.kafka.admin import Grant
 from broker.model.facts import ControlState, Fact, FactType, Organisation, decode_fact
 from broker.policy import documents, limit_documents
 
@@ -46,6 +47,8 @@ class Control:
 class Kafka:
     did: list[Any]
     fails: str = ""
+    users: set[str] = field(default_factory=set)
+    granted: list[Grant] = field(default_factory=list)
 
     def _do(self, *what: Any) -> None:
         self.did.append(what)
@@ -60,9 +63,19 @@ class Kafka:
 
     async def allow_read_topic(self, principal: str, topic: str, group: str) -> None:
         self._do("allow", principal, topic, group)
+        self.granted.append(Grant(principal, "topic", topic, "read"))
 
-    async def remove_access(self, principal: str, topic: str) -> None:
+    async def remove_access(self, principal: str | None, topic: str) -> None:
         self._do("remove", principal, topic)
+
+    async def remove_user_access(self, principal: str) -> None:
+        self._do("no rights", principal)
+
+    async def grants(self) -> list[Grant]:
+        return self.granted
+
+    async def scram_users(self) -> frozenset[str]:
+        return frozenset(self.users)
 
     async def end_offsets(self, topic: str) -> dict[int, int]:
         del topic
@@ -73,9 +86,11 @@ class Kafka:
 
     async def ensure_scram_user(self, name: str, password: str) -> None:
         self._do("login", name, password)
+        self.users.add(name)
 
     async def delete_scram_user(self, name: str) -> None:
         self._do("no login", name)
+        self.users.discard(name)
 
 
 @dataclass

@@ -318,14 +318,14 @@ async def test_a_revocation_is_fact_then_right_then_barriers_then_the_topic(room
     epoch = room.control.state.epoch
     assert room.since() == [
         FactType.AGREEMENT_REVOKED,
-        ("remove", AGENCY, TOPIC),
+        ("remove", None, TOPIC),
         ("barriers", TOPIC, "revoked", epoch, 17),
         ("empty", TOPIC, 0, 23),
     ]
     assert stopped.barriers == {0: 20, 1: 23}
     await room.agreements.revoke(GENT, "t")
     assert room.since() == [
-        ("remove", AGENCY, TOPIC),
+        ("remove", None, TOPIC),
         ("barriers", TOPIC, "revoked", epoch, None),
         ("empty", TOPIC, 0, 23),
     ]
@@ -347,7 +347,7 @@ async def test_a_suspension_keeps_the_right_and_what_was_delivered(room) -> None
 async def test_what_was_published_and_never_active_loses_its_right_without_barriers(room) -> None:
     await active(room, term={"start": (NOW + timedelta(days=1)).isoformat(), "end": None})
     assert (await room.agreements.revoke(GENT, "t")).barriers == {}
-    assert room.since() == [FactType.AGREEMENT_REVOKED, ("remove", AGENCY, TOPIC)]
+    assert room.since() == [FactType.AGREEMENT_REVOKED, ("remove", None, TOPIC)]
 
 
 WAYS = {

@@ -46,7 +46,7 @@ async def test_a_published_version_is_active_at_its_instant_and_over_at_its_end(
         (Step.ACTIVATED, "operator", START),
         (Step.ENDED, "operator", END),
     ]
-    assert ("remove", "stad-gent", "delivery.stad-gent.inwoners-gent") in room.did
+    assert ("remove", None, "delivery.stad-gent.inwoners-gent") in room.did
 
 
 async def test_what_its_publisher_activates_is_left_to_it_unless_that_was_interrupted(room) -> None:

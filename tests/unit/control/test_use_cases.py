@@ -1,7 +1,6 @@
 """Limits, organisations and products over a log in memory: who may what when, and in which order it takes effect."""
 
 from dataclasses import replace
-from hashlib import sha256
 
 import pytest
 
@@ -29,21 +28,6 @@ async def test_an_organisation_is_registered_once_and_again_when_it_changes(room
     assert room.since() == []
     await room.organisations.register(Organisation("stad-gent", "Stad Gent", ovo="OVO002067"), by="t")
     assert room.since() == [FactType.ORGANISATION]
-
-
-async def test_a_credential_is_shown_once_and_known_by_its_digest(room) -> None:
-    issued = await room.organisations.issue("stad-gent", ("agency",), by="t")
-    assert room.since() == [("login", "stad-gent", "secret-32"), FactType.CREDENTIAL]
-    held = room.control.state.credentials[issued.id]
-    assert (held.sha256, held.roles) == (sha256(issued.token.encode()).hexdigest(), ("agency",))
-    assert issued.token not in repr(issued)
-    assert "secret-32" not in repr(issued)
-    await room.organisations.revoke(issued.id, by="t")
-    assert room.since() == [FactType.CREDENTIAL_REVOKED, ("no login", "stad-gent")]
-    assert room.control.state.credentials == {}
-    for unknown in (room.organisations.revoke(issued.id, by="t"), room.organisations.issue("x", (), by="t")):
-        with pytest.raises(NotFound):
-            await unknown
 
 
 async def test_a_product_has_its_topics_and_positions_before_anyone_hears_of_it(room) -> None:

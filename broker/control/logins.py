@@ -1,0 +1,162 @@
+"""Kafka users beside the control log: what each may read, and their end when a credential expires or is revoked.
+
+HTTP looks at a credential's instant itself, Kafka cannot: the keeper takes the user away at that instant. Any number of
+processes may keep: every step can be taken again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from broker.model import topics
+from broker.model.agreement import State
+from broker.model.credentials import Credential
+from broker.model.facts import ControlState
+
+_READ_IN = frozenset({State.PUBLISHED, State.ACTIVE, State.SUSPENDED})
+"""States in which an agreement's topic exists and its agency may read it."""
+
+_AGENCY = "agency"
+_LONGEST_S = 60.0
+_RETRY_S = 5.0
+
+
+class Grant(Protocol):
+    """One right that stands on Kafka."""
+
+    @property
+    def principal(self) -> str:
+        """The user."""
+
+    @property
+    def kind(self) -> str:
+        """What it is on: `topic`, or something else."""
+
+    @property
+    def name(self) -> str:
+        """The topic's name."""
+
+
+class Rights(Protocol):
+    """Rights of Kafka users; `broker.kafka.admin` behind it."""
+
+    async def grants(self) -> Sequence[Grant]:
+        """Every right that stands."""
+
+    async def scram_users(self) -> frozenset[str]:
+        """Names of all users."""
+
+    async def allow_read_topic(self, principal: str, topic: str, group: str) -> None:
+        """Let a user read a topic, and use a consumer group."""
+
+    async def remove_user_access(self, principal: str) -> None:
+        """Remove every right of a user."""
+
+    async def delete_scram_user(self, name: str) -> None:
+        """Delete a user."""
+
+
+class Control(Protocol):
+    """The replayed control log; `broker.control.log` behind it."""
+
+    @property
+    def state(self) -> ControlState:
+        """Everything known up to the last fact applied."""
+
+    async def read_to_head(self) -> int:
+        """Apply all facts up to the log's present head."""
+
+    async def wait_for_change(self, epoch: int, *, timeout: float) -> bool:  # noqa: ASYNC109 - a bound, not an error
+        """Return once a fact after `epoch` is applied, or after `timeout` seconds."""
+
+
+def streams_of(state: ControlState, credential: Credential) -> frozenset[str]:
+    """Delivery topics that its Kafka user may read; each is the name of the one group it may use there, too."""
+    if _AGENCY not in credential.roles:
+        return frozenset()
+    return frozenset(
+        topics.delivery(entry.agency, entry.id)
+        for entry in state.agreements.values()
+        if entry.agency == credential.organisation and entry.state in _READ_IN
+    )
+
+
+def rights(state: ControlState, at: datetime) -> dict[str, frozenset[str]]:
+    """What every Kafka user may read at `at`; one that is not in it may not exist."""
+    found: dict[str, frozenset[str]] = {}
+    for credential in state.credentials.values():
+        if credential.kafka_user is not None and credential.holds(at):
+            found[credential.kafka_user] = streams_of(state, credential)
+    return found
+
+
+def users_of(state: ControlState, organisation: str, at: datetime) -> list[str]:
+    """Kafka users of an agency."""
+    held = (each for each in state.credentials.values() if each.organisation == organisation and each.holds(at))
+    return sorted({each.kafka_user for each in held if each.kafka_user is not None and _AGENCY in each.roles})
+
+
+async def remove(kafka: Rights, user: str) -> None:
+    """Take a user away: first its rights, which its open connections lose at once, then its login."""
+    await kafka.remove_user_access(user)
+    await kafka.delete_scram_user(user)
+
+
+@dataclass(slots=True)
+class LoginKeeper:
+    """Keeps Kafka's users as the log has them; `report` hears of what failed and is tried again."""
+
+    control: Control
+    kafka: Rights
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    report: Callable[[Exception], None] = lambda _error: None
+    _kept: Mapping[str, frozenset[str]] | None = field(default=None)
+
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Keep them while the block runs."""
+        task = asyncio.create_task(self.run(), name="login-keeper")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Keep them until cancelled."""
+        while True:
+            epoch, pause = self.control.state.epoch, _RETRY_S
+            try:
+                await self.keep()
+                pause = self._pause_s()
+            except Exception as error:  # noqa: BLE001 - Kafka's trouble passes; the keeper must not stop for it
+                self.report(error)
+            await self.control.wait_for_change(epoch, timeout=pause)
+
+    async def keep(self) -> None:
+        """Remove users that no credential holds any more, and give the others the rights they miss; raises what Kafka does."""
+        if rights(self.control.state, self.now()) == self._kept:
+            return
+        standing = await self.kafka.scram_users()
+        await self.control.read_to_head()  # a user's fact comes before the user: now it is known
+        state, wanted = self.control.state, rights(self.control.state, self.now())
+        ours = {each.kafka_user for each in (*state.credentials.values(), *state.revoked_credentials.values())}
+        for user in sorted(standing - wanted.keys()):
+            if user in ours or "~" in user:  # any other is not for us to take away
+                await remove(self.kafka, user)
+        given = {(each.principal, each.name) for each in await self.kafka.grants() if each.kind == "topic"}
+        for user in sorted(standing & wanted.keys()):
+            for topic in sorted(wanted[user]):
+                if (user, topic) not in given:
+                    await self.kafka.allow_read_topic(user, topic, topic)
+        # Who was not there yet is being made by another process, with its rights.
+        self._kept = wanted
+
+    def _pause_s(self) -> float:
+        now = self.now()
+        ends = (each.expires for each in self.control.state.credentials.values() if each.expires is not None)
+        left = min(((end - now).total_seconds() for end in ends if end > now), default=_LONGEST_S)
+        return min(left, _LONGEST_S)
