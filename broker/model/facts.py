@@ -16,6 +16,7 @@ from broker.errors import Invalid
 from broker.model.agreement_book import AgreementBook, Event
 from broker.model.credentials import Credential, CredentialBook
 from broker.model.lifecycle import AgreementEntry, Step, Transition
+from broker.model.webhook_book import Change, WebhookBook
 
 
 class FactType(StrEnum):
@@ -42,6 +43,10 @@ class FactType(StrEnum):
     AGREEMENT_REVOKED = "agreement.revoked"
     AGREEMENT_ENDED = "agreement.ended"
     PSEUDONYM_ROTATED = "pseudonym.rotated"
+    WEBHOOK_SET = "webhook.set"
+    WEBHOOK_REMOVED = "webhook.removed"
+    WEBHOOK_SUSPENDED = "webhook.suspended"
+    WEBHOOK_RESUMED = "webhook.resumed"
 
 
 _STEPS = {
@@ -55,6 +60,13 @@ _STEPS = {
     FactType.AGREEMENT_SUSPENDED: Step.SUSPENDED,
     FactType.AGREEMENT_REVOKED: Step.REVOKED,
     FactType.AGREEMENT_ENDED: Step.ENDED,
+}
+
+_WEBHOOK = {
+    FactType.WEBHOOK_SET: Change.SET,
+    FactType.WEBHOOK_REMOVED: Change.REMOVED,
+    FactType.WEBHOOK_SUSPENDED: Change.SUSPENDED,
+    FactType.WEBHOOK_RESUMED: Change.RESUMED,
 }
 
 _IDENTITY = frozenset(
@@ -76,6 +88,7 @@ _DECIDES_NOTHING = _IDENTITY | frozenset(
         FactType.AGREEMENT_ADVISED,
         FactType.AGREEMENT_SIGNED,
         FactType.AGREEMENT_PUBLISHED,
+        *_WEBHOOK,
     }
 )
 """Facts after which every decision is what it was before: no router compiles anew."""
@@ -204,6 +217,7 @@ class ControlState:
     ceilings: dict[tuple[str | None, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pseudonym_epochs: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (agency, purpose), where the first key was rotated."""
+    webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -277,6 +291,10 @@ class ControlState:
             why, function = str(data.get("why", "")), data.get("function")
             taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
             return self._book.take(step, data, taken, self._register)
+        if fact.type in _WEBHOOK:
+            entry = self.agreements.get(data["agreement"])
+            agency = entry.agency if entry is not None and entry.activated_at is not None else None
+            return self.webhooks.take(_WEBHOOK[fact.type], data, agency, fact.at, offset)
         if fact.type in _IDENTITY:
             return self._identify(fact)
         if fact.type is FactType.SCHEMA:
