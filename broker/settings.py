@@ -113,6 +113,14 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of PEM certificates of the issuers whose signatures on protocols count; without it none does.",
     )
+    issuers: Path | None = Field(
+        default=None,
+        description="YAML file of the OAuth issuers whose access tokens count (docs/identity.md); without it only our own.",
+    )
+    public_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None,
+        description="URL at which others reach the HTTP interface, and under which it issues access tokens; without it the one it listens on, if that is loopback, else it issues none.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address on which the HTTP interface listens.")
     api_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes any free one.")
     otlp_endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(

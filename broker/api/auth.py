@@ -60,8 +60,11 @@ class Principal:
             raise Forbidden(f"this needs the role {' or '.join(roles)}")
 
 
-def credential_in(header: str | None, credentials: Mapping[str, Credential]) -> Credential:
-    """The credential of an Authorization header (RFC 6750 bearer, RFC 7617 Basic); raises `Unauthenticated`."""
+def credential_in(header: str | None, credentials: Mapping[str, Credential], at: datetime | None = None) -> Credential:
+    """The credential of an Authorization header (RFC 6750 bearer, RFC 7617 Basic); raises `Unauthenticated`.
+
+    One that has expired at `at` (None: now) is refused as a wrong one is.
+    """
     username, token = _presented(header or "")
     parts = token.split("_", 2)
     identifier = parts[1] if len(parts) == 3 and parts[0] == _PREFIX else ""  # noqa: PLR2004 - prefix, id, random
@@ -69,13 +72,15 @@ def credential_in(header: str | None, credentials: Mapping[str, Credential]) -> 
     matches = compare_digest(sha256(token.encode()).hexdigest(), known.sha256)
     if not matches or known is _NOBODY or username not in {None, known.organisation}:
         raise Unauthenticated("a valid credential is needed")
+    if not known.holds(at or datetime.now(UTC)):
+        raise Unauthenticated("a valid credential is needed")
     return known
 
 
 def authenticate(header: str | None, credentials: Mapping[str, Credential]) -> Principal:
     """The principal of a header with a token of ours; raises `Unauthenticated`."""
     known = credential_in(header, credentials)
-    return Principal(known.organisation, frozenset(known.roles))
+    return Principal(known.organisation, frozenset(known.roles), known.id)
 
 
 def _presented(header: str) -> tuple[str | None, str]:
@@ -103,16 +108,14 @@ async def caller_of(request: Request, broker: Services) -> Principal:
     stated = request.headers.getlist("authorization")
     header = stated[0] if len(stated) == 1 else ""  # of two, which one counts depends on who reads
     scheme, _, token = header.partition(" ")
-    states_purpose = False
+    state, in_token = broker.control.state, False
     if scheme.lower() == "bearer" and "." in token[:LARGEST_TOKEN]:  # tokens of ours have no dot
-        accepted = await broker.tokens.accept(token.strip(), broker.control.state)
-        found, states_purpose = (
-            Principal(accepted.standing.organisation, accepted.standing.roles),
-            accepted.states_purpose,
-        )
+        accepted = await broker.tokens.accept(token.strip(), state)
+        standing, in_token = accepted.standing, accepted.states_purpose
+        found = Principal(standing.organisation, standing.roles, standing.credential)
     else:
-        found = authenticate(header, broker.control.state.credentials)
-    note_purpose(request, found.organisation, in_token=states_purpose)
+        found = authenticate(header, state.credentials)
+    note_purpose(request, found.organisation, in_token=in_token)
     if found.roles <= {CITIZEN}:
         raise Forbidden("there is no door for this role yet")
     if found.roles <= READING and request.method not in _SAFE_METHODS:

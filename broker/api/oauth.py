@@ -48,7 +48,7 @@ _BODY = {
 @routes.post("/oauth/token", openapi_extra=_BODY)
 async def issue_token(request: Request, broker: Broker) -> JSONResponse:
     """An access token for the organisation whose credential is shown; errors are those of RFC 6749 §5.2."""
-    issuer = _issuer(broker)
+    issuer, url = _issuer(broker)
     header = request.headers.get("authorization", "")
     try:
         credential = credential_in(header if _BASIC.match(header) else None, broker.control.state.credentials)
@@ -60,7 +60,7 @@ async def issue_token(request: Request, broker: Broker) -> JSONResponse:
         return _refused("invalid_request")
     if form.get("grant_type") != "client_credentials":
         return _refused("unsupported_grant_type" if "grant_type" in form else "invalid_request")
-    if form.get("resource", issuer.url) != issuer.url:
+    if form.get("resource", url) != url:
         return _refused("invalid_target")
     token = {"access_token": issuer.issue(credential), "token_type": "Bearer", "expires_in": LIFETIME_S}
     return JSONResponse(token, headers=_NO_STORE)
@@ -69,13 +69,13 @@ async def issue_token(request: Request, broker: Broker) -> JSONResponse:
 @routes.get("/oauth/jwks")
 async def show_key_set(broker: Broker) -> JSONResponse:
     """Public keys of this issuer, as a JWK set."""
-    return JSONResponse(_issuer(broker).key_set(), headers=_BRIEFLY)
+    return JSONResponse(_issuer(broker)[0].key_set(), headers=_BRIEFLY)
 
 
 @routes.get("/.well-known/openid-configuration")
 async def show_discovery(broker: Broker) -> JSONResponse:
     """What this issuer offers (OpenID Connect Discovery 1.0, RFC 8414); nobody signs in here, so that no ID token is."""
-    url = _issuer(broker).url
+    _, url = _issuer(broker)
     offered = {
         "issuer": url,
         "token_endpoint": f"{url}/oauth/token",
@@ -98,13 +98,16 @@ async def rotate_issuer(
 ) -> dict[str, Any]:
     """Sign with a new key from now on. `keep=false`, where a key was seen by others: all earlier tokens end at once."""
     caller.require(OPERATOR)
-    return {"key": await _issuer(broker).rotate(keep=keep, by=caller.organisation), "kept": keep}
+    issuer, _ = _issuer(broker)
+    return {"key": await issuer.rotate(keep=keep, by=caller.organisation), "kept": keep}
 
 
-def _issuer(broker: Services) -> Issuer:
-    if broker.issuer is None:
+def _issuer(broker: Services) -> tuple[Issuer, str]:
+    """The issuer and its URL; raises `NotFound`."""
+    issuer = broker.issuer
+    if issuer is None or issuer.url is None:
         raise NotFound("this installation issues no access tokens of its own")
-    return broker.issuer
+    return issuer, issuer.url
 
 
 def _form(request: Request, body: bytes) -> Mapping[str, str] | None:

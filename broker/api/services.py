@@ -307,8 +307,11 @@ class Issuer(Protocol):
     """The installation's own issuer of access tokens."""
 
     @property
-    def url(self) -> str:
-        """What its tokens name as issuer and audience."""
+    def url(self) -> str | None:
+        """What its tokens name as issuer and audience; None while it issues none."""
+
+    def reached_at(self, url: str) -> None:
+        """Issue from now on, under this URL."""
 
     def issue(self, credential: Credential) -> str:
         """A short-lived token for the holder of a credential."""
@@ -379,7 +382,6 @@ class Services:
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS
     issuer: Issuer | None = None
-    """None where this installation issues no access tokens of its own."""
     iri_base: str = BASE
     """What the IRIs of our own begin with in open forms."""
 

@@ -12,8 +12,10 @@ from broker.cli.installation import Installation
 from broker.cli.output import machine, say
 from broker.cli.processes import served, stopping
 from broker.cli.site import site
-from broker.settings import load_settings
+from broker.settings import Settings, load_settings
 from broker.telemetry import Event, configure, log
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def register(commands: Any) -> None:
@@ -33,14 +35,17 @@ async def _run(given: argparse.Namespace) -> None:
         installation = Installation.of(here)
         await installation.set_up()
         await installation.issue_credentials()
-        async with installation.services() as services, serving(services, settings.api_host, settings.api_port) as url:
+        async with installation.services() as services, serving(services, settings, settings.api_port) as url:
             machine({"api": url}) if given.json else say(f"ready: {url}")
             await stop.wait()
 
 
 @asynccontextmanager
-async def serving(services: Services, host: str, port: int) -> AsyncIterator[str]:
-    """Serve the HTTP interface over `services` and yield its URL."""
+async def serving(services: Services, settings: Settings, port: int) -> AsyncIterator[str]:
+    """Serve the HTTP interface over `services` and yield its URL; from then on it issues access tokens, if it may."""
     app = create_app(services, report=lambda error: log(Event.HTTP_UNEXPECTED, error=error))
-    async with served(app, port, host) as url:
+    async with served(app, port, settings.api_host) as url:
+        reached = settings.public_url or (url if settings.api_host in _LOOPBACK else None)
+        if services.issuer is not None and reached is not None:
+            services.issuer.reached_at(reached)
         yield url

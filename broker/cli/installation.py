@@ -15,6 +15,7 @@ from broker.api.services import Services
 from broker.cli.client import OPERATOR
 from broker.cli.datadir import DataDir, LocalCredential
 from broker.cli.documents import PolicyFolder
+from broker.cli.identities import identities
 from broker.cli.site import Site
 from broker.control import keys
 from broker.control.agreements import Agreements
@@ -38,6 +39,7 @@ from broker.delivery.trail import ReceiptTrail
 from broker.model import topics
 from broker.model.facts import Organisation
 from broker.policy.organisations import Member
+from broker.routing.known_subjects import KnownSubjects
 from broker.routing.plans import Plans
 from broker.routing.pseudonymised import Pseudonymised
 from broker.routing.rehearsal import Rehearsals
@@ -100,6 +102,7 @@ class Installation:
         here = self.site
         dossiers = Dossiers(here.clients, here.control, here.keys, here.settings.wall(), here.lanes)
         deliveries = DeliveryReader(here.clients.consumer)
+        known = KnownSubjects(here.clients.consumer, here.lanes, here.home.root / "known-subjects")
         enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes))
         confirmation = Confirmation(here.clients.consumer(topics.ROUTER_GROUP))
         wall, history = here.settings.wall(), History(here.clients.consumer, here.lanes)
@@ -110,11 +113,12 @@ class Installation:
             fictional = here.settings.persons == "synthetic"
             agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
             keeper = TermKeeper(here.control, agreements, OPERATOR, report=_not_kept)
-            async with keeper.keeping():
+            async with keeper.keeping(), identities(here) as identity:
                 yield Services(
                     control=here.control,
                     agreements=agreements,
                     dossiers=dossiers,
+                    known=known,
                     consents=consents,
                     replacements=Replacements(
                         here.clients,
@@ -136,10 +140,13 @@ class Installation:
                     ),
                     history=history,
                     rehearsals=Rehearsals(history, here.keys, wall),
+                    clients=identity.clients,
+                    tokens=identity.tokens,
+                    issuer=identity.issuer,
                     iri_base=here.settings.iri_base,
                 )
         finally:
-            for started in (deliveries, consents, confirmation, dossiers):
+            for started in (deliveries, known, consents, confirmation, dossiers):
                 await started.close()
 
     def _pseudonyms(self) -> Pseudonyms:

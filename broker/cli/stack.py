@@ -73,7 +73,7 @@ async def running(
         await installation.issue_credentials()
         services = await held.enter_async_context(installation.services())
         port = ports.api or usual_port(settings.api_host, settings.api_port)
-        api = await held.enter_async_context(serving(services, settings.api_host, port))
+        api = await held.enter_async_context(serving(services, settings, port))
         connection = Connection(api, here.access.bootstrap, os.getpid(), here.lanes)
         home.save_connection(connection)
         held.callback(home.forget_connection)

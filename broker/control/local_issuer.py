@@ -27,22 +27,26 @@ _LEEWAY = timedelta(seconds=60)
 
 
 class LocalIssuer:
-    """Issues under `url`, which is also the audience: the tokens are for this installation only."""
+    """Issues under its `url`, which is also the audience: the tokens are for this installation only."""
 
     def __init__(
         self,
-        url: str,
         control: Control,
         key_store: KeyStore,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         random: Callable[[int], str] = secrets.token_hex,
     ) -> None:
-        self.url = url
+        self.url: str | None = None
+        """None until `reached_at`: whoever issues must know what the tokens are to name."""
         self._control = control
         self._keys = key_store
         self._now = now
         self._random = random
+
+    def reached_at(self, url: str) -> None:
+        """Issue from now on, under the URL at which others reach the installation."""
+        self.url = url
 
     def issue(self, credential: Credential) -> str:
         """A token for the holder of `credential`; what it may do is looked up by the credential's id at each use."""

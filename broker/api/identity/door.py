@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from broker.api.identity import claims as rules
@@ -29,23 +30,33 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class ByCredential:
-    """Tokens of the local issuer: the credential that they were issued on gives organisation and roles, while it is there."""
+    """Tokens of the local issuer: the credential that they were issued on gives organisation and roles, while it holds."""
+
+    now: Callable[[], float]
 
     def standing(self, issuer: str, client: str, claims: Mapping[str, Any], state: ControlState) -> Standing:
-        """Raises `Unauthenticated` once the credential was revoked."""
+        """Raises `Unauthenticated` once the credential was revoked or has expired."""
         del issuer
         named = claims.get("credential")
         known = state.credentials.get(named) if isinstance(named, str) else None
-        if known is None or known.organisation != client:
+        at = datetime.fromtimestamp(self.now(), UTC)
+        if known is None or known.organisation != client or not known.holds(at):
             refuse()
-        return Standing(known.organisation, frozenset(known.roles))
+        return Standing(known.organisation, frozenset(known.roles), known.id)
 
 
 class Tokens:
-    """Checks access tokens of the given issuers; `now` is in seconds since 1970."""
+    """Checks access tokens of the given issuers, and of the installation's own; `now` is in seconds since 1970."""
 
-    def __init__(self, issuers: Iterable[tuple[Issuer, Keys]], *, now: Callable[[], float] = time.time) -> None:
-        self._issuers = {issuer.url: (issuer, keys) for issuer, keys in issuers}
+    def __init__(
+        self,
+        issuers: Iterable[tuple[Issuer, Keys]],
+        local: LocalIssuer | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._issuers: Mapping[str, tuple[Issuer, Keys]] = {issuer.url: (issuer, keys) for issuer, keys in issuers}
+        self._local = local
         self._now = now
 
     async def accept(self, text: str, state: ControlState) -> Accepted:
@@ -55,10 +66,10 @@ class Tokens:
         of somebody who is nobody here, and `IssuerUnavailable`.
         """
         token = read(text)
-        stated = token.claims.get("iss")
-        issuer, keys = self._issuers.get(stated, _NOBODY) if isinstance(stated, str) else _NOBODY
-        if issuer is None or keys is None or token.algorithm != issuer.algorithm:
+        found = self._of(token.claims.get("iss"))
+        if found is None or token.algorithm != found[0].algorithm:
             refuse()
+        issuer, keys = found
         key = await keys.key(token.kid)
         if key is None:
             refuse()
@@ -69,14 +80,14 @@ class Tokens:
         standing = issuer.mapping.standing(issuer.url, client, token.claims, state)
         return Accepted(standing, rules.claims_purpose(token.claims))
 
-
-_NOBODY = (None, None)
+    def _of(self, stated: Any) -> tuple[Issuer, Keys] | None:
+        if not isinstance(stated, str):
+            return None
+        local = self._local
+        if local is not None and local.url == stated:
+            return Issuer("local", stated, stated, ALGORITHM, LIFETIME_S, ByCredential(self._now)), local
+        return self._issuers.get(stated)
 
 
 NO_TOKENS = Tokens(())
 """For an installation that trusts no issuer: every access token is refused."""
-
-
-def trusted(local: LocalIssuer) -> tuple[Issuer, Keys]:
-    """The installation's own issuer, as one of those whose tokens are accepted."""
-    return Issuer("local", local.url, local.url, ALGORITHM, LIFETIME_S, ByCredential()), local

@@ -21,10 +21,11 @@ _CODES: Mapping[str, str] = {"GID": "ovo", "LB": "kbo"}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whom a caller acts for, and as what."""
+    """Whom a caller acts for, and as what; `credential` is the id of the one of ours that the token was issued on."""
 
     organisation: str
     roles: frozenset[str]
+    credential: str | None = None
 
 
 class Mapped(Protocol):
