@@ -52,6 +52,11 @@ def issuer_key(epoch: int) -> str:
     return f"issuer/{epoch}"
 
 
+def webhook_key(agreement: str, number: int) -> str:
+    """Name of a key that signs an agreement's webhook calls; raises `Invalid` likewise."""
+    return f"webhook/{slug(agreement, 'agreement')}/{number}"
+
+
 class KeyStore(Protocol):
     """Keys by name."""
 

@@ -45,6 +45,11 @@ def quarantine(organisation: str, product: str) -> str:
     return f"quarantine.{slug(organisation, 'organisation')}.{product_id(product)}"
 
 
+def webhook_group(agreement: str) -> str:
+    """Consumer group under which the position of an agreement's webhook is committed."""
+    return f"webhook.{slug(agreement, 'agreement')}"
+
+
 def cursors(adapter: str) -> str:
     """Compacted topic in which an adapter's runner keeps its cursor and content hashes (design R9)."""
     return f"cursors.{slug(adapter, 'adapter')}"
@@ -65,3 +70,6 @@ ROUTER_GROUP = "router"
 
 LANE_GROUP = "router-lanes"
 """Group whose coordinator assigns lanes; it carries no offsets of data."""
+
+WEBHOOK_GROUP = "webhooks"
+"""Group whose coordinator shares subscriptions out among webhook workers, over the partitions of `LANES`."""

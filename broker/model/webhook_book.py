@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-CALL_BEGINS_WITHIN_S = 0.25
+CALL_BEGINS_WITHIN_S = 0.5
 """A call begins within this time of the question where the control log's head is, or it does not begin.
 
 Who stops an agreement waits as long after its fact: what was allowed by then has begun, and nothing begins after.
