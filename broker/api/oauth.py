@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Security
 from fastapi.responses import JSONResponse
+from fastapi.security.http import HTTPBase
 
 from broker.api.auth import OPERATOR, Caller, credential_in
 from broker.api.services import Broker, Issuer, Services
@@ -41,12 +42,12 @@ _BODY = {
             }
         },
     },
-    "security": [{"client": []}],
 }
+_client = HTTPBase(scheme="basic", auto_error=False, description="Organisation and its token (`dn_…`)", scheme_name="client")
 
 
 @routes.post("/oauth/token", openapi_extra=_BODY)
-async def issue_token(request: Request, broker: Broker) -> JSONResponse:
+async def issue_token(request: Request, broker: Broker, _shown: Annotated[object, Security(_client)]) -> JSONResponse:
     """An access token for the organisation whose credential is shown; errors are those of RFC 6749 §5.2."""
     issuer, url = _issuer(broker)
     header = request.headers.get("authorization", "")
