@@ -89,7 +89,7 @@ class Retriable(BrokerError):
 
     code = "RETRY"
 
-    def __init__(self, message: str = "", *, operator: str = "", after_s: int = 1) -> None:
+    def __init__(self, message: str = "", *, operator: str = "", after_s: float = 1) -> None:
         super().__init__(message, operator=operator)
         self.after_s = after_s
 

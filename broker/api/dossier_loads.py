@@ -20,7 +20,7 @@ from broker.api.agreements import AgreementId
 from broker.api.auth import Caller
 from broker.api.dossier_forms import ClosingForm, DossierForm
 from broker.api.dossier_lines import LARGEST_FILE, CsvLines, JsonLines, Lines, split
-from broker.api.dossiers import require_own
+from broker.api.dossiers import Unknown, UnknownSubjects, asked_of_source, require_own
 from broker.api.services import Broker
 from broker.control.registrations import Closing, Opening, Outcome, refused
 from broker.control.subjects import Refusal
@@ -46,17 +46,24 @@ _Handled = Callable[[Sequence[_Form]], Awaitable[Sequence[Outcome]]]
 
 
 @routes.post("/bulk", openapi_extra=_BODY, response_class=StreamingResponse)
-async def add_dossiers(agreement: AgreementId, request: Request, broker: Broker, caller: Caller) -> StreamingResponse:
+async def add_dossiers(
+    agreement: AgreementId,
+    request: Request,
+    broker: Broker,
+    caller: Caller,
+    unknown: UnknownSubjects = Unknown.REFUSE,
+) -> StreamingResponse:
     """Register the files of a CSV (insz or kbo, referentie, hoedanigheid, begin, einde) or NDJSON body.
 
-    One JSON object per line that is not blank: `line`, `status` (registered, already, invalid, unknown), and where they
+    A subject that the source has no record of now is `unknown` and not registered, unless `unknown=register`. One JSON object per line that is not blank: `line`, `status` (registered, already, invalid, unknown), and where they
     say more the agency's `reference`, a `code` (MAGDA's where it has one) and a `problem`. The same file again is safe.
     """
     require_own(broker.control.state, agreement, caller)
+    known = asked_of_source(broker, agreement, unknown)
 
     async def handled(forms: Sequence[DossierForm]) -> Sequence[Outcome]:
         rows = [Opening(form.subject, form.reference, form.capacity, form.begin, form.end) for form in forms]
-        return await broker.dossiers.add_many(agreement, caller.organisation, rows)
+        return await broker.dossiers.add_many(agreement, caller.organisation, rows, known=known)
 
     return await _answered(request, _lines(request, DossierForm), handled)
 

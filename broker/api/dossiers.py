@@ -1,5 +1,7 @@
 """Dossiers: an agency registers that it handles a file on a subject. The subject is in the body, never in a URL or answer."""
 
+from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
@@ -7,14 +9,29 @@ from fastapi import APIRouter, Body, Query, Request
 from broker.api.agreements import AgreementId, agency_entry
 from broker.api.auth import Caller, Principal
 from broker.api.dossier_forms import ClosingForm, DossierForm
-from broker.api.services import Broker
+from broker.api.services import Broker, Services
+from broker.control.dossiers import Known
 from broker.delivery.streams import Egress, item, stream_of
 from broker.errors import NotFound
+from broker.model import topics
 from broker.model.facts import ControlState
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/dossiers", tags=["dossiers"])
 
 LONGEST_WAIT_S = 5
+
+
+class Unknown(StrEnum):
+    """What to do with a subject that the source has no record of now."""
+
+    REFUSE = "refuse"
+    REGISTER = "register"
+
+
+UnknownSubjects = Annotated[
+    Unknown,
+    Query(description="Subjects that the source has no record of now: `register` where it will have one later."),
+]
 
 
 @routes.post("", status_code=201)
@@ -25,9 +42,11 @@ async def add_dossier(
     broker: Broker,
     caller: Caller,
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the present state.")] = 0,
+    unknown: UnknownSubjects = Unknown.REFUSE,
 ) -> dict[str, Any]:
     """Register a file; `status` is `registered`, or `already` where the agency holds it already.
 
+    A subject that the source has no record of now is refused with 404 `UNKNOWN_SUBJECT`, unless `unknown=register`.
     With `wait`, as a counter needs, `delivery` is the item that brings the subject's present state into the stream; null
     where there is none in time: the source does not know the subject, the file is not open now, or nothing is delivered.
     """
@@ -42,6 +61,7 @@ async def add_dossier(
         reference=form.reference,
         begin=form.begin,
         end=form.end,
+        known=asked_of_source(broker, agreement, unknown),
     )
     told = {"agreement": agreement, "reference": form.reference, "status": status}
     if stream is None:
@@ -96,6 +116,14 @@ async def count_dossiers(agreement: AgreementId, broker: Broker, caller: Caller)
     require_own(broker.control.state, agreement, caller)
     standing = await broker.dossiers.standing(agreement, caller.organisation)
     return {"total": standing.total, "open": standing.open}
+
+
+def asked_of_source(broker: Services, agreement: str, unknown: Unknown) -> Known | None:
+    """Who tells the subjects of the agreement's product that are known now; None where that does not matter."""
+    if unknown is Unknown.REGISTER:
+        return None
+    document = broker.control.state.agreements[agreement].document
+    return partial(broker.known.among, topics.source(document["source"], document["product"]))
 
 
 def require_own(state: ControlState, agreement: str, caller: Principal) -> None:

@@ -6,6 +6,7 @@ REST guide (Belgif): `urn:problem-type:<project>:<name>`; `code` is the error's 
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -40,7 +41,7 @@ STATUS: Mapping[type[errors.BrokerError], HTTPStatus] = {
 CHALLENGE = 'Bearer realm="datanuts", Basic realm="datanuts", charset="UTF-8"'
 """What a 401 asks for (RFC 9110 §11.6.1): the bearer token, or organisation and token for stock registry clients."""
 
-_RETRY_AFTER_S = "1"
+_RETRY_AFTER_S = 1
 _MOST_FINDINGS = 50
 
 
@@ -69,7 +70,7 @@ def respond(error: errors.BrokerError) -> JSONResponse:
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = CHALLENGE
     if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-        headers["Retry-After"] = _RETRY_AFTER_S
+        headers["Retry-After"] = str(ceil(error.after_s if isinstance(error, errors.Retriable) else _RETRY_AFTER_S))
     return JSONResponse(problem(error), status, headers, MEDIA_TYPE)
 
 

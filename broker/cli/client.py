@@ -53,9 +53,9 @@ class Client:
         """JSON object at `path`."""
         return self._answer("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **query: str) -> dict[str, Any]:
         """JSON object that the broker answers to `body`."""
-        return self._answer("POST", path, json=body)
+        return self._answer("POST", path, json=body, params=query or None)
 
     def put(
         self, path: str, body: Mapping[str, Any], *, if_match: str | None = None, **query: object
@@ -88,17 +88,20 @@ class Client:
         except httpx.HTTPError as error:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
 
-    def post_file(self, path: str, content: bytes, kind: str) -> Sequence[dict[str, Any]]:
+    def post_file(self, path: str, content: bytes, kind: str, **query: str) -> Sequence[dict[str, Any]]:
         """Objects, one per line, that the broker answers to a file of this media type."""
         try:
-            response = self._http.post(path, content=content, headers={"Content-Type": kind})
+            response = self._http.post(path, content=content, params=query or None, headers={"Content-Type": kind})
             if response.is_success:
                 return [json.loads(line) for line in response.text.splitlines()]
         except httpx.HTTPError as error:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
         except ValueError as error:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
-        raise _raised(_problem(response), response.status_code)
+        refusal, after = _raised(_problem(response), response.status_code), response.headers.get("Retry-After", "")
+        if isinstance(refusal, errors.Retriable) and after.isdecimal():
+            refusal.after_s = int(after)
+        raise refusal
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The JSON objects of an answer that comes line by line; a `problem` among them is raised."""

@@ -26,6 +26,7 @@ def register(commands: Any) -> None:
     add.add_argument("--capacity", metavar="C", help="hoedanigheid")
     add.add_argument("--begin", type=instant, metavar="INSTANT", help="default: now")
     add.add_argument("--end", type=instant, metavar="INSTANT", help="default: open")
+    dossier_load.add_register_unknown(add)
     add.set_defaults(run=_add)
     end = verbs.add_parser("end", help="end a file")
     end.add_argument("--ref", required=True, metavar="R")
@@ -50,11 +51,11 @@ def subject_from_input() -> str:
     return text
 
 
-def state(given: argparse.Namespace, what: str, form: dict[str, Any]) -> dict[str, Any]:
+def state(given: argparse.Namespace, what: str, form: dict[str, Any], **query: str) -> dict[str, Any]:
     """Answer to what is stated of a subject under the agreement; the subject is read now."""
     with connect(given) as broker:
         body = {name: value for name, value in form.items() if value is not None} | {"subject": subject_from_input()}
-        return broker.post(f"/v1/agreements/{given.agreement}/{what}", body)
+        return broker.post(f"/v1/agreements/{given.agreement}/{what}", body, **query)
 
 
 def instant(text: str) -> str:
@@ -70,15 +71,15 @@ def instant(text: str) -> str:
 
 def _add(given: argparse.Namespace) -> None:
     form = {"reference": given.ref, "capacity": given.capacity, "begin": given.begin, "end": given.end}
-    _send(given, "", form)
+    _send(given, "", form, **dossier_load.unknown_subjects(given))
 
 
 def _end(given: argparse.Namespace) -> None:
     _send(given, "/end", {"reference": given.ref, "end": given.at})
 
 
-def _send(given: argparse.Namespace, verb: str, form: dict[str, Any]) -> None:
-    done = state(given, f"dossiers{verb}", form)
+def _send(given: argparse.Namespace, verb: str, form: dict[str, Any], **query: str) -> None:
+    done = state(given, f"dossiers{verb}", form, **query)
     if given.json:
         machine(done)
     else:

@@ -14,12 +14,13 @@ from typing import IO, Any
 
 from broker.cli.client import Client, add_options, connect
 from broker.cli.output import machine, note, say
-from broker.errors import Invalid, Retriable
+from broker.errors import Invalid, NotYetKnown, Retriable
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 
 _PART_LINES = 5_000
 _PAUSES_S = (1, 2, 4, 8)
+_LONGEST_READING_S = 900
 _PROGRESS_S = 2.0
 _MOST_SHOWN = 20
 _BOM = b"\xef\xbb\xbf"
@@ -37,9 +38,22 @@ def register(verbs: Any) -> None:
     parser.add_argument("agreement", metavar="AGREEMENT")
     parser.add_argument("file", metavar="FILE", help="- reads standard input")
     parser.add_argument("--end", action="store_true", help="end these files (columns: insz or kbo, referentie, einde)")
+    add_register_unknown(parser)
     parser.add_argument("--results", type=Path, metavar="FILE", help="write one JSON object per line of the file there")
     add_options(parser, acting=None)
     parser.set_defaults(run=_load)
+
+
+def add_register_unknown(parser: argparse.ArgumentParser) -> None:
+    """Declare `--register-unknown`."""
+    parser.add_argument(
+        "--register-unknown", action="store_true", help="also subjects that the source has no record of now"
+    )
+
+
+def unknown_subjects(given: argparse.Namespace) -> dict[str, str]:
+    """What a registration's query says of such subjects."""
+    return {"unknown": "register"} if given.register_unknown else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +144,7 @@ def _load(given: argparse.Namespace) -> int:
         broker = held.enter_context(connect(given))
         report = _Report(size, as_json=given.json)
         for part in parts(file):
-            for outcome in _sent(broker, path, part):
+            for outcome in _sent(broker, path, part, {} if given.end else unknown_subjects(given)):
                 told = {**outcome, "line": outcome["line"] + part.before}
                 report.tell(told)
                 if results is not None:
@@ -140,15 +154,22 @@ def _load(given: argparse.Namespace) -> int:
     return 1 if report.outcomes["invalid"] or report.outcomes["unknown"] else 0
 
 
-def _sent(broker: Client, path: str, part: Part) -> Sequence[Mapping[str, Any]]:
-    """The outcomes of one part, tried again for some 15 s while the broker or its Kafka is away."""
-    for pause in _PAUSES_S:
+def _sent(broker: Client, path: str, part: Part, query: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+    """The outcomes of one part, tried again for some 15 s while the broker or its Kafka is away.
+
+    While the broker reads whom the source has, it is asked again for as long as that may take.
+    """
+    pauses, read_until = iter(_PAUSES_S), time.monotonic() + _LONGEST_READING_S
+    while True:
         try:
-            return broker.post_file(path, part.content, part.kind)
+            return broker.post_file(path, part.content, part.kind, **query)
         except Retriable as error:
-            note(f"{error}: trying again in {pause} s")
+            reading = isinstance(error, NotYetKnown) and time.monotonic() < read_until
+            pause = error.after_s if reading else next(pauses, None)
+            if pause is None:
+                raise
+            note(f"{error}: trying again in {pause:g} s")
             time.sleep(pause)
-    return broker.post_file(path, part.content, part.kind)
 
 
 def _opened(held: ExitStack, name: str) -> tuple[IO[bytes], int | None]:

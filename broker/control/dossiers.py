@@ -4,7 +4,7 @@ They live in the compacted topic `subjects.dossiers` (format: `broker.control.do
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ from broker.control.registrations import (
 )
 from broker.control.subjects import Refusal, about_person, canonical_subject, read_subject
 from broker.control.tail import Tail
-from broker.errors import Invalid, KafkaUnavailable, NotFound, Retriable
+from broker.errors import Invalid, KafkaUnavailable, NotFound, Retriable, UnknownSubject
 from broker.model import topics
 from broker.model.agreement import Dossier
 from broker.model.facts import ControlState
@@ -41,8 +41,8 @@ from broker.model.keyed import delivery_key, digest, lane_key, lane_of
 from broker.model.wall import SubjectWall
 from broker.stopping import stop_quietly
 
-Known = Callable[[bytes], bool]
-"""Whether the agreement's product has a record now of the subject with this lane key."""
+Known = Callable[[Collection[bytes]], Awaitable[Collection[bytes]]]
+"""Of some lane keys, those whose subjects the agreement's product has a record of now."""
 
 _WRITE_S = 10.0
 _BATCH = 1_000
@@ -130,13 +130,15 @@ class Dossiers:
         reference: str,
         begin: datetime | None,
         end: datetime | None,
+        known: Known | None = None,
     ) -> str:
         """`registered` or `already`, by the rules of `Register.open`.
 
         Raises `Invalid` for a subject that the agreement's product cannot have, without repeating it, and for a period
-        that does not end after it begins.
+        that does not end after it begins; with `known`, `UnknownSubject` for one that it does not know.
         """
-        (outcome,) = await self.add_many(agreement, agency, [Opening(subject, reference, capacity, begin, end)])
+        row = Opening(subject, reference, capacity, begin, end)
+        (outcome,) = await self.add_many(agreement, agency, [row], known=known)
         return _single(outcome)
 
     async def end(self, agreement: str, agency: str, *, subject: str, reference: str, end: datetime | None) -> str:
@@ -156,14 +158,10 @@ class Dossiers:
     ) -> Sequence[Outcome]:
         """The outcome of each row in order, as `add` would give it; a row that says again what one before it did is `already`.
 
-        With `known`, a subject that it does not know is `unknown` and not registered. A failure may come after some rows
-        were registered: the same rows again are `already`.
+        With `known`, a subject that it does not know is `unknown` and not registered. A failure (also one that `known`
+        raises) may come after some rows were registered: the same rows again are `already`.
         """
-
-        def decide(register: Register, key: bytes, row: Opening) -> Outcome:
-            return STRANGER if known is not None and not known(key) else register.open(key, row)
-
-        return await self._change(agreement, agency, rows, decide)
+        return await self._change(agreement, agency, rows, Register.open, known)
 
     async def end_many(self, agreement: str, agency: str, rows: Sequence[Closing]) -> Sequence[Outcome]:
         """The outcome of each row in order, as `end` would give it; a file that is not there is `unknown`."""
@@ -248,25 +246,38 @@ class Dossiers:
             await asyncio.sleep(_SWEEP_S)
 
     async def _change(
-        self, agreement: str, agency: str, rows: Sequence[_Row], decide: Callable[[Register, bytes, _Row], Outcome]
+        self,
+        agreement: str,
+        agency: str,
+        rows: Sequence[_Row],
+        decide: Callable[[Register, bytes, _Row], Outcome],
+        known: Known | None = None,
     ) -> Sequence[Outcome]:
-        document = self._document(agreement, agency)
+        document, outcomes = self._document(agreement, agency), list[Outcome]()
         person, k_lane = about_person(self._control.state, document), self._keys.get(LANE)
-        outcomes: list[Outcome] = []
         for start in range(0, len(rows), _BATCH):
+            asked = [(row, self._key(row, k_lane, person=person)) for row in rows[start : start + _BATCH]]
+            keys = {key for _, key in asked if isinstance(key, bytes)}
+            found = keys if known is None or not keys else await known(keys)
             async with self._writing:
                 await self.log.read_to_head()
                 register = self._register(agreement)
-                for row in rows[start : start + _BATCH]:
-                    subject = read_subject(row.subject, person=person, wall=self._wall)
-                    if isinstance(subject, Refusal):
-                        outcomes.append(refused(subject))
-                    elif person and isinstance(row, Opening) and names(row.reference, subject):
-                        outcomes.append(NAMED)
+                for row, key in asked:
+                    if isinstance(key, Outcome):
+                        outcomes.append(key)
                     else:
-                        outcomes.append(decide(register, lane_key(k_lane, subject.encode()), row))
+                        outcomes.append(decide(register, key, row) if key in found else STRANGER)
                 await self._save(register)
         return outcomes
+
+    def _key(self, row: Opening | Closing, k_lane: bytes, *, person: bool) -> bytes | Outcome:
+        """Lane key of the row's subject, or the outcome of a row that cannot be taken."""
+        subject = read_subject(row.subject, person=person, wall=self._wall)
+        if isinstance(subject, Refusal):
+            return refused(subject)
+        if person and isinstance(row, Opening) and names(row.reference, subject):
+            return NAMED
+        return lane_key(k_lane, subject.encode())
 
     def _register(self, agreement: str) -> Register:
         return Register(agreement, lambda key: self._files.of(agreement, key), self._now())
@@ -319,7 +330,7 @@ def _single(outcome: Outcome) -> str:
     if outcome.status == "invalid":
         raise Invalid(outcome.problem or "")
     if outcome.status == "unknown":
-        raise NotFound(outcome.problem or "")
+        raise (UnknownSubject if outcome is STRANGER else NotFound)(outcome.problem or "")
     return outcome.status
 
 

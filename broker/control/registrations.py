@@ -71,7 +71,11 @@ def refused(refusal: Refusal) -> Outcome:
 
 
 REGISTERED, ENDED = Outcome("registered"), Outcome("ended")
-STRANGER = Outcome("unknown", NOT_KNOWN, "the source has no record of this subject now")
+STRANGER = Outcome(
+    "unknown",
+    NOT_KNOWN,
+    "the source has no record of this subject now: check the number, or register it all the same (unknown=register)",
+)
 NAMED = Outcome("invalid", FORM_INVALID, "the reference holds the subject's number: give one of your own")
 _ALREADY, _ENDED_ALREADY = Outcome("already", ALREADY_REGISTERED), Outcome("already")
 _NO_FILE = Outcome("unknown", None, "the agency holds no file with this reference on this subject")

@@ -69,7 +69,7 @@ class Rules:
             await bring_into_force(steps, documents.agreement_document(replace(agreement, version=version)), at)
 
     async def on_file(self, services: Services, agreement: str, capacity: str, files: tuple[File, ...]) -> None:
-        """The agency's files registered; those it holds already stay as they are."""
+        """The agency's files registered, before the source has published anybody; those it holds already stay as they are."""
         for file in files:
             await services.dossiers.add(
                 agreement,

@@ -1,6 +1,6 @@
 """MAGDA's Repertorium: what it answered to real requests, and what a parking company gets of the persons it registers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,11 @@ async def asked(agency: Agency, answer: Answer, *, has: bool = True) -> Outcome:
     whose = (name, f"{name}-dienst")
     if answer.service == "RegistreerInschrijving":
         row = Opening(answer.subject, answer.reference, answer.capacity)
-        (outcome,) = await agency.dossiers.add_many(*whose, [row], known=lambda _key: has)
+
+        async def known(keys: Collection[bytes]) -> Collection[bytes]:
+            return keys if has else ()
+
+        (outcome,) = await agency.dossiers.add_many(*whose, [row], known=known)
     else:
         (outcome,) = await agency.dossiers.end_many(*whose, [Closing(answer.subject, answer.reference)])
     return outcome

@@ -1,7 +1,7 @@
 """The application over use-cases in memory: three organisations, one active agreement, one that waits."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,17 +18,18 @@ from broker.api.services import Services
 from broker.control.dossiers import FilePage, Standing
 from broker.control.limits import Policies
 from broker.control.pseudonyms import Pseudonyms
-from broker.control.registrations import ENDED, REGISTERED, Closing, Opening, Outcome
+from broker.control.registrations import ENDED, REGISTERED, STRANGER, Closing, Opening, Outcome
 from broker.control.replacements import Replaced
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
 from broker.delivery.trail import TracedDecision, TracedReceipt
-from broker.errors import PositionExpired
+from broker.errors import PositionExpired, UnknownSubject
 from broker.model.agreement import Consent, Dossier, State
 from broker.model.facts import ControlState, Fact, FactType
 from broker.model.lifecycle import Advice, AgreementEntry, Signature
 from broker.model.record import wire_header
 from broker.policy import documents, limit_documents
+from broker.testing import wait_until
 
 ROOT = Path(__file__).parents[3]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -183,8 +184,10 @@ class Dossiers:
     """By reference, where it is not what was asked."""
     trouble: Exception | None = None
 
-    async def add(self, agreement: str, agency: str, **form: Any) -> str:
+    async def add(self, agreement: str, agency: str, *, known: Any = None, **form: Any) -> str:
         self.calls.append(("add", {"agreement": agreement, "agency": agency, **form}))
+        if known is not None and not await known([form["subject"].encode()]):
+            raise UnknownSubject("the source has no record of this subject now")
         return "registered"
 
     async def end(self, agreement: str, agency: str, **form: Any) -> str:
@@ -194,11 +197,17 @@ class Dossiers:
     def stream_key(self, agreement: str, agency: str, subject: str) -> bytes:
         return f"{agreement}/{agency}/{subject[:2]}".encode()
 
-    async def add_many(self, agreement: str, agency: str, rows: Sequence[Opening]) -> Sequence[Outcome]:
+    async def add_many(
+        self, agreement: str, agency: str, rows: Sequence[Opening], *, known: Any = None
+    ) -> Sequence[Outcome]:
         self.calls.append(("add_many", {"agreement": agreement, "agency": agency, "rows": list(rows)}))
         if self.trouble is not None:
             raise self.trouble
-        return [self.outcomes.get(row.reference, REGISTERED) for row in rows]
+        keys = {row.subject.encode() for row in rows}
+        found = keys if known is None else await known(keys)
+        return [
+            self.outcomes.get(row.reference, REGISTERED if row.subject.encode() in found else STRANGER) for row in rows
+        ]
 
     async def end_many(self, agreement: str, agency: str, rows: Sequence[Closing]) -> Sequence[Outcome]:
         self.calls.append(("end_many", {"agreement": agreement, "agency": agency, "rows": list(rows)}))
@@ -213,6 +222,20 @@ class Dossiers:
     async def standing(self, agreement: str, agency: str) -> Standing:
         self.calls.append(("standing", {"agreement": agreement, "agency": agency}))
         return Standing(3, 2)
+
+
+@dataclass
+class Known:
+    """Sources that have records of everybody but `strangers` (the fake register's keys are the subjects themselves)."""
+
+    strangers: set[bytes] = field(default_factory=set)
+    trouble: Exception | None = None
+
+    async def among(self, topic: str, keys: Collection[bytes]) -> Collection[bytes]:
+        assert topic == "source.rijksregister.persoon.v1"
+        if self.trouble is not None:
+            raise self.trouble
+        return set(keys) - self.strangers
 
 
 @dataclass
@@ -260,6 +283,19 @@ class Deliveries:
     async def head(self, topic: str) -> int:
         del topic
         return self.messages[-1].offset + 2 if self.messages else self.first
+
+    async def since(self, topic: str, at_ms: int) -> int:
+        """As if a record were written each millisecond."""
+        return min(at_ms, await self.head(topic))
+
+    async def beyond(self, topic: str, position: int, *, wait_s: float) -> bool:
+        """Looks again and again: what is in memory tells nobody."""
+        with suppress(TimeoutError):
+            return bool(await wait_until(lambda: self._goes_on(topic, position), timeout=wait_s))
+        return False
+
+    async def _goes_on(self, topic: str, position: int) -> bool:
+        return await self.head(topic) > position
 
     async def find(self, topic: str, position: int, key: bytes, *, wait_s: float) -> Message | None:
         """What came since, if `meanwhile` brings it."""
@@ -322,6 +358,7 @@ class World:
     control: Control
     agreements: Agreements
     dossiers: Dossiers
+    known: Known
     deliveries: Deliveries
     http: httpx.AsyncClient
 
@@ -362,12 +399,13 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    control, dossiers, deliveries = Control(), Dossiers(), Deliveries()
+    control, dossiers, known, deliveries = Control(), Dossiers(), Known(), Deliveries()
     agreements = Agreements(control)
     rooms = (
         control,
         agreements,
         dossiers,
+        known,
         Consents(),
         Replacements(),
         deliveries,
@@ -380,4 +418,4 @@ async def world() -> AsyncIterator[World]:
     app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://broker.test") as http:
-        yield World(control, agreements, dossiers, deliveries, http)
+        yield World(control, agreements, dossiers, known, deliveries, http)

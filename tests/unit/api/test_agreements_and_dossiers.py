@@ -44,6 +44,18 @@ async def test_a_dossier_is_registered_for_the_calling_agency_and_its_subject_ne
     assert "84621512345" not in answer.text
 
 
+async def test_a_subject_that_the_source_does_not_have_is_refused_unless_the_agency_wants_it_registered(
+    world: World,
+) -> None:
+    world.known.strangers = {b"85673003333"}
+    form, path = {"subject": "85673003333", "reference": "P-1"}, "/v1/agreements/parkeren/dossiers"
+    answer = await world.http.post(f"{path}?wait=5", json=form, headers=bearer("agency"))
+    assert (answer.status_code, answer.json()["code"]) == (404, "UNKNOWN_SUBJECT")
+    assert "85673003333" not in answer.text
+    answer = await world.http.post(f"{path}?unknown=register", json=form, headers=bearer("agency"))
+    assert (answer.status_code, answer.json()["status"]) == (201, "registered")
+
+
 async def test_an_instant_without_a_zone_is_malformed(world: World) -> None:
     form = {"subject": "1", "reference": "P-1", "begin": "2026-01-01T00:00:00"}
     answer = await world.http.post("/v1/agreements/parkeren/dossiers", json=form, headers=bearer("agency"))

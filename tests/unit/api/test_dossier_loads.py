@@ -8,10 +8,10 @@ import pytest
 
 from broker.api.limits import LARGEST_BODY
 from broker.control.registrations import Closing, Opening, Outcome
-from broker.errors import KafkaUnavailable
+from broker.errors import KafkaUnavailable, NotYetKnown
 from tests.unit.api.conftest import World, bearer
 
-INSZ = "84621512345"
+INSZ, STRANGER = "84621512345", "85673003333"
 BULK = "/v1/agreements/parkeren/dossiers/bulk"
 
 
@@ -58,6 +58,26 @@ async def test_a_file_far_beyond_other_bodies_is_taken_in_parts(world: World) ->
         told = outcomes(await send(world, content, kind="application/x-ndjson"))
         assert [(line["line"], line["reference"]) for line in told] == [(n + 1, f"P-{n}") for n in range(5_500)]
         assert max(len(asked["rows"]) for _, asked in world.dossiers.calls) == 1_000
+
+
+async def test_whom_the_source_does_not_have_is_unknown_unless_the_agency_wants_them_registered(world: World) -> None:
+    world.known.strangers = {STRANGER.encode()}
+    file = f"insz;referentie\n{INSZ};P-1\n{STRANGER};P-2\n"
+    first, second = outcomes(await send(world, file))
+    assert first["status"] == "registered"
+    assert (second["line"], second["reference"], second["status"], second["code"]) == (3, "P-2", "unknown", "30001")
+    assert STRANGER not in str(second)
+    told = outcomes(await send(world, file, f"{BULK}?unknown=register"))
+    assert [line["status"] for line in told] == ["registered", "registered"]
+    assert (await send(world, file, f"{BULK}?unknown=perhaps")).status_code == 400
+
+
+async def test_while_it_is_not_known_whom_the_source_has_the_answer_says_when_to_ask_again(world: World) -> None:
+    world.known.trouble = NotYetKnown("still reading (40% done)", after_s=12.4)
+    answer = await send(world, f"insz;referentie\n{INSZ};P-1\n")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "13")
+    assert answer.json()["code"] == "NOT_YET_KNOWN"
+    assert outcomes(await send(world, f"insz;referentie\n{INSZ};P-1\n", f"{BULK}?unknown=register"))
 
 
 async def test_files_are_ended_in_bulk(world: World) -> None:

@@ -113,6 +113,20 @@ def test_a_subject_comes_from_standard_input_and_shows_nowhere(
     assert INSZ not in shown.err
 
 
+def test_a_dossier_on_a_stranger_is_refused_unless_it_is_asked_for(
+    run: Run, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.known.strangers = {INSZ.encode()}
+    line = ("dossier", "add", "--agreement", "parkeren", "--as", "gent-parkeren", "--ref", "P-17")
+    typed(monkeypatch, f"{INSZ}\n")
+    assert run(*line) == 1
+    shown = capsys.readouterr()
+    assert "[UNKNOWN_SUBJECT]" in shown.err
+    assert INSZ not in shown.err
+    typed(monkeypatch, f"{INSZ}\n")
+    assert run(*line, "--register-unknown") == 0
+
+
 def test_a_dossier_without_a_subject_is_refused(run: Run, world: World, monkeypatch) -> None:
     typed(monkeypatch, "\n")
     assert run("dossier", "end", "--agreement", "parkeren", "--as", "gent-parkeren", "--ref", "P-17") == 1

@@ -10,7 +10,7 @@ import pytest
 from broker.cli import dossier_load
 from broker.cli.dossier_load import CSV, NDJSON, Part, parts
 from broker.control.registrations import Outcome
-from broker.errors import KafkaUnavailable
+from broker.errors import KafkaUnavailable, NotYetKnown
 from tests.unit.api.conftest import World
 from tests.unit.cli.conftest import Run
 
@@ -66,6 +66,35 @@ def test_a_file_to_end_that_is_not_there_is_no_success(run: Run, world: World, f
     world.dossiers.outcomes = {"P-3": Outcome("unknown", None, "no such file")}
     file.write_text(f"insz;referentie\n{INSZ};P-3\n")
     assert load(run, file, "--end") == 1
+
+
+def test_whom_the_source_does_not_have_is_no_success_unless_it_is_asked_for(
+    run: Run, world: World, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.known.strangers = {INSZ.encode()}
+    assert load(run, file) == 1
+    shown = capsys.readouterr().out
+    assert "line 3: unknown: the source has no record of this subject now" in shown
+    assert "25 unknown in " in shown
+    assert load(run, file, "--register-unknown") == 0
+    assert "25 registered in " in capsys.readouterr().out
+
+
+def test_a_broker_that_reads_whom_the_source_has_is_waited_for_as_long_as_it_says(
+    run: Run, world: World, file: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.known.trouble = NotYetKnown("still reading", after_s=7)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            world.known.trouble = None
+
+    monkeypatch.setattr(dossier_load.time, "sleep", pause)
+    assert load(run, file) == 0
+    assert pauses == [7] * 9
+    assert "still reading: trying again in 7 s" in capsys.readouterr().err
 
 
 def test_a_broker_that_is_away_for_a_moment_is_waited_for(

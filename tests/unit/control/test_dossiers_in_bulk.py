@@ -1,7 +1,7 @@
 """Many registrations at once, lists of many files, and files that ended long ago; over a topic in memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.control.registrations import KEPT, MOST_FILES, Closing, Opening, Outcome
-from broker.errors import Invalid, KafkaUnavailable, NotFound
+from broker.errors import Invalid, KafkaUnavailable, NotFound, NotYetKnown, UnknownSubject
 from broker.model.identifiers import make_test_insz
 from broker.model.keyed import lane_key
 from broker.model.wall import SubjectWall
@@ -80,10 +80,29 @@ async def test_a_reference_that_is_the_subject_would_give_it_away(agency: Agency
 
 
 async def test_whom_the_source_does_not_have_is_unknown_and_not_registered(agency: Agency) -> None:
-    has = {lane_key(K_LANE, PEOPLE[0].encode())}
-    rows = [row(PEOPLE[0]), row(PEOPLE[1])]
-    assert await load(agency, rows, known=has.__contains__) == ["registered", "unknown"]
+    rows, asked = [row(PEOPLE[0]), row(PEOPLE[1]), row(NOBODY_TEST), row(PEOPLE[1], "P-2")], []
+
+    async def known(keys: Collection[bytes]) -> Collection[bytes]:
+        asked.append(set(keys))
+        return {lane_key(K_LANE, PEOPLE[0].encode())}
+
+    assert await load(agency, rows, known=known) == ["registered", "unknown", "invalid", "unknown"]
     assert len(agency.log.records()) == 1
+    assert asked == [{lane_key(K_LANE, person.encode()) for person in PEOPLE[:2]}]
+    with pytest.raises(UnknownSubject, match="unknown=register"):
+        await agency.add(PEOPLE[1], known=known)
+    assert await agency.add(PEOPLE[0], known=known) == "already"
+    assert await agency.add(PEOPLE[1]) == "registered"
+
+
+async def test_nothing_is_registered_while_it_is_not_known_whom_the_source_has(agency: Agency) -> None:
+    async def known(_keys: Collection[bytes]) -> Collection[bytes]:
+        raise NotYetKnown
+
+    with pytest.raises(NotYetKnown):
+        await load(agency, [row()], known=known)
+    assert agency.log.records() == []
+    assert await load(agency, [row(NOBODY_TEST)], known=known) == ["invalid"], "nobody has to be asked about these"
 
 
 async def test_one_subject_has_so_many_files_and_no_more(agency: Agency) -> None:
