@@ -30,6 +30,7 @@
         ├── Conflict              the aggregate moved on: read it again
         │   └── Outdated          it is no longer the version that the request names
         └── PositionExpired       the asked position lies before the retained log
+            └── StreamStopped     the stream is over: its agreement was revoked or has ended
 
 A message is for the person who must act and never holds a value of a record. `code` is stable and public;
 `operator` says what only the operator may read (it holds no personal data either).
@@ -242,3 +243,9 @@ class PositionExpired(Refused):
     """The asked position lies before the retained log."""
 
     code = "POSITION_EXPIRED"
+
+
+class StreamStopped(PositionExpired):
+    """The stream is over: its agreement was revoked or has ended, and its topic was emptied."""
+
+    code = "STREAM_STOPPED"
