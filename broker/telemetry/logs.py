@@ -44,6 +44,9 @@ class Event(StrEnum):
     SUPERVISOR_READ = "supervisor.read"
     TERM_NOT_KEPT = "term.not_kept"
     TRACES_LOST = "traces.lost"
+    WEBHOOK_SUSPENDED = "webhook.suspended"
+    WEBHOOK_TROUBLE = "webhook.trouble"
+    WEBHOOK_UNEXPECTED = "webhook.unexpected"
 
 
 _WARNINGS = frozenset(
@@ -57,9 +60,11 @@ _WARNINGS = frozenset(
         Event.PURPOSE_CLAIMED,
         Event.TERM_NOT_KEPT,
         Event.TRACES_LOST,
+        Event.WEBHOOK_SUSPENDED,
+        Event.WEBHOOK_TROUBLE,
     }
 )
-_ERRORS = frozenset({Event.HTTP_UNEXPECTED, Event.PROCESS_FAILED})
+_ERRORS = frozenset({Event.HTTP_UNEXPECTED, Event.PROCESS_FAILED, Event.WEBHOOK_UNEXPECTED})
 
 _sink: Any = None
 
