@@ -1,6 +1,5 @@
 """When a receiver that fails is called again, and when no more: a pure state machine; time and randomness are arguments."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -115,8 +114,3 @@ def of_json(stated: Mapping[str, Any]) -> Health:
         None if failure is None else Failure(failure),
         at("next"),
     )
-
-
-def dumps(stated: Mapping[str, Any]) -> str:
-    """Compact JSON."""
-    return json.dumps(stated, separators=(",", ":"))
