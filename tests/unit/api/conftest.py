@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -61,7 +64,12 @@ def document(agreement: str, agency: str, *, dossiers: bool = True) -> dict[str,
 
 
 def state() -> ControlState:
-    """A control log as its fold leaves it."""
+    """A control log as its fold leaves it; the caller's own."""
+    return deepcopy(_folded())
+
+
+@cache
+def _folded() -> ControlState:
     folded, numbers = ControlState(), iter(range(1000))
 
     def fact(kind: FactType, aggregate: str, data: Mapping[str, Any]) -> None:
@@ -397,8 +405,9 @@ class World:
         self.deliveries.messages.append(Message(2 * len(self.deliveries.messages), b"barrier/0", None, headers))
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
+@asynccontextmanager
+async def opened(**others: Any) -> AsyncIterator[World]:
+    """The application over fresh rooms; `others` are services by name in place of the usual ones."""
     control, dossiers, known, deliveries = Control(), Dossiers(), Known(), Deliveries()
     agreements = Agreements(control)
     rooms = (
@@ -415,7 +424,13 @@ async def world() -> AsyncIterator[World]:
     )
     nothing: Any = None  # tested over rooms of their own
     unused = {"templates": nothing, "history": nothing, "rehearsals": nothing}
-    app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused))
+    app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | others))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://broker.test") as http:
         yield World(control, agreements, dossiers, known, deliveries, http)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with opened() as made:
+        yield made
