@@ -1,0 +1,54 @@
+"""The broker's HTTP interface, as far as a subscriber needs it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from broker.client.problems import refusal
+from broker.errors import BrokerUnavailable, ConfigError
+
+NO_BROKER = "what answers there is not a broker"
+_ANSWER_S = 30.0
+
+
+class Api:
+    """Speaks for one agency; raises what the broker refuses with, `BrokerUnavailable` where it does not answer.
+
+    `transport` reaches the broker in a way of your own: a private authority, a client certificate, a proxy.
+    """
+
+    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        address, token = httpx.URL(url), token.strip()
+        if address.scheme not in {"http", "https"} or not address.host:
+            raise ConfigError("the broker's address must look like https://broker.example")
+        if not token.isascii() or not token.isprintable() or not token or " " in token:
+            raise ConfigError("the token is empty, or not as it was issued")
+        self._http = httpx.AsyncClient(
+            base_url=address,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "datanuts-client"},
+            transport=transport,
+            # A proxy of the environment only sees the token where it cannot read it.
+            trust_env=address.scheme == "https",
+        )
+
+    async def get(self, path: str, *, wait_s: float = 0.0, **query: object) -> Mapping[str, Any]:
+        """JSON object at `path`; the broker may take `wait_s` seconds longer than usual to answer."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        try:
+            answer = await self._http.get(path, params=given, timeout=httpx.Timeout(_ANSWER_S, read=_ANSWER_S + wait_s))
+            body: Any = answer.json() if answer.is_success else None
+        except httpx.HTTPError as error:
+            # Never its text: it may quote a header.
+            raise BrokerUnavailable("the broker does not answer", operator=type(error).__name__, after_s=0) from None
+        except ValueError:
+            raise BrokerUnavailable(NO_BROKER, after_s=0) from None
+        if not answer.is_success:
+            raise refusal(answer)
+        if not isinstance(body, dict):
+            raise BrokerUnavailable(NO_BROKER, after_s=0)
+        return body
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._http.aclose()
