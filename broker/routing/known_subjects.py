@@ -61,6 +61,7 @@ class KnownSubjects:
             await reading.close()
         if self._index is not None:
             await asyncio.to_thread(self._index.close)
+            self._index = None
 
     async def among(self, topic: str, keys: Collection[bytes]) -> frozenset[bytes]:
         """Those of `keys` that have a record in `topic` at this moment.
