@@ -23,12 +23,19 @@ SAFE_REPLICATION = 3
 _NODE = r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}"
 _BOOTSTRAP = re.compile(rf"{_NODE}(?:,{_NODE})*")
 _IRI_BASE = re.compile(r"urn:[a-z0-9][a-z0-9-]{0,31}:|https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/(?:[A-Za-z0-9._~-]+/)*")
+_EXEMPT = re.compile(r"(?:[A-Za-z0-9.:/-]+(?:,\s*[A-Za-z0-9.:/-]+)*)?")
 _ENDPOINT = re.compile(r"https?://[^/@?#\s]+(?:/[^@?#\s]*)?")
 
 
 def _bootstrap(stated: str) -> str:
     if not _BOOTSTRAP.fullmatch(stated):
         raise ValueError("host:port, or several separated by commas")
+    return stated
+
+
+def _exempt(stated: str) -> str:
+    if not _EXEMPT.fullmatch(stated):
+        raise ValueError("host names, addresses and CIDRs, separated by commas")
     return stated
 
 
@@ -123,6 +130,18 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address on which the HTTP interface listens.")
     api_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes any free one.")
+    webhook_allow: Annotated[str, AfterValidator(_exempt)] | None = Field(
+        default=None,
+        description="Where webhooks may go although it is not the public internet: host names, addresses and CIDRs, "
+        "separated by commas; there also over http and to any port.",
+    )
+    webhook_timeout_s: int = Field(default=15, ge=1, le=60, description="Seconds that one webhook call may take.")
+    webhook_give_up_s: int = Field(
+        default=86_400,
+        ge=1,
+        le=1_209_600,
+        description="Seconds that a webhook may fail before it is suspended until its agency resumes it.",
+    )
     otlp_endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         default=None,
         description="Base URL of an OpenTelemetry collector (OTLP over HTTP); without it traces stay in a bounded file of the data directory.",

@@ -58,7 +58,10 @@ class Agreements(Negotiation):
             if not again:
                 entry = await self._append_on(entry, kind, {}, by, said)
             if activated:
-                return await self.enforcement.stop(entry, since=since, began=began)
+                known = self.enforcement.monotonic()
+                stopped = await self.enforcement.stop(entry, since=since, began=began)
+                await self._calls_begun(agreement, known)
+                return stopped
             if published:
                 await self.enforcement.withdraw(entry)
             return Stopped({}, (), (self.enforcement.monotonic() - began) * 1000)

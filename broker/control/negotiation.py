@@ -30,6 +30,7 @@ from broker.model.lifecycle import (
     signature_document,
     states_for,
 )
+from broker.model.webhook_book import CALL_BEGINS_WITHIN_S
 from broker.policy import documents
 
 _ASKED = (OPEN | IN_FORCE) - {State.DRAFT}
@@ -182,7 +183,13 @@ class Negotiation:
             began, since = self.enforcement.monotonic(), await self.enforcement.end_of(entry)
             entry = await self._append_on(entry, FactType.AGREEMENT_ACTIVE, {}, by, said)
             await self.enforcement.switch(entry, since=since, began=began, narrowed=narrowed)
+            await self._calls_begun(agreement, self.enforcement.monotonic())
         return entry
+
+    async def _calls_begun(self, agreement: str, since: float) -> None:
+        """Return when no webhook call begins any more that was allowed before `since`, a monotonic instant."""
+        if agreement in self.control.state.webhooks.live:
+            await asyncio.sleep(max(0.0, since + CALL_BEGINS_WITHIN_S - self.enforcement.monotonic()))
 
     async def withdraw(self, agreement: str, by: str, **said: Unpack[Said]) -> AgreementEntry:
         """Give up the version that is being negotiated; either side may. One in force stays so."""
