@@ -12,6 +12,8 @@ from broker.api import (
     clients,
     consents,
     deliveries,
+    delivery_events,
+    delivery_files,
     dossier_loads,
     dossiers,
     health,
@@ -31,6 +33,7 @@ from broker.api import (
     traces,
 )
 from broker.api.limits import BodyLimit, Pace
+from broker.api.pouring import OpenAnswers
 from broker.api.problems import LastResort
 from broker.api.services import Services
 from broker.delivery.streams import Egress
@@ -53,6 +56,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
     )
     app.state.services = services
     app.state.egress = Egress()
+    app.state.open_answers = OpenAnswers()
     app.state.public_pace = Pace()
     app.state.purposes_claimed = 0
     app.add_middleware(BodyLimit, unbuffered=[dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED])
@@ -68,6 +72,8 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
         consents,
         pseudonyms,
         deliveries,
+        delivery_events,
+        delivery_files,
         products,
         ceilings,
         purposes,

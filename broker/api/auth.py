@@ -105,6 +105,27 @@ async def caller_of(request: Request, broker: Services) -> Principal:
     Raises `Unauthenticated`, `IssuerUnavailable` where an access token cannot be checked now, and `Forbidden` for a caller
     who is nobody here, or who may only read and asks for more. A supervisor's request is logged before it is answered.
     """
+    found, in_token = await _identified(request, broker)
+    note_purpose(request, found.organisation, in_token=in_token)
+    if found.roles <= {CITIZEN}:
+        raise Forbidden("there is no door for this role yet")
+    if found.roles <= READING and request.method not in _SAFE_METHODS:
+        raise Forbidden("this credential may only read")
+    if SUPERVISOR in found.roles:
+        _note_supervisor(request, found)
+    return found
+
+
+async def still_caller_of(request: Request, broker: Services) -> Principal:
+    """The caller of a request that goes on, looked at again without noting it again.
+
+    Raises `Unauthenticated` and `IssuerUnavailable`.
+    """
+    return (await _identified(request, broker))[0]
+
+
+async def _identified(request: Request, broker: Services) -> tuple[Principal, bool]:
+    """Who sent the request, and whether its access token states a purpose."""
     stated = request.headers.getlist("authorization")
     header = stated[0] if len(stated) == 1 else ""  # of two, which one counts depends on who reads
     scheme, _, token = header.partition(" ")
@@ -115,14 +136,7 @@ async def caller_of(request: Request, broker: Services) -> Principal:
         found = Principal(standing.organisation, standing.roles, standing.credential)
     else:
         found = authenticate(header, state.credentials)
-    note_purpose(request, found.organisation, in_token=in_token)
-    if found.roles <= {CITIZEN}:
-        raise Forbidden("there is no door for this role yet")
-    if found.roles <= READING and request.method not in _SAFE_METHODS:
-        raise Forbidden("this credential may only read")
-    if SUPERVISOR in found.roles:
-        _note_supervisor(request, found)
-    return found
+    return found, in_token
 
 
 def _note_supervisor(request: Request, caller: Principal) -> None:

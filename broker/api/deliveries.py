@@ -1,73 +1,50 @@
-"""Cursor pull over one agreement's deliveries: at least once, in order, resumable anywhere."""
+"""Cursor pull over one agreement's deliveries: at least once, in order, resumable anywhere, in the form that is asked."""
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from broker.api.accept import negotiated
 from broker.api.agreements import AgreementId
-from broker.api.auth import AGENCY, Caller
-from broker.api.services import Broker, Services
-from broker.delivery.pull import Slice
-from broker.delivery.streams import Egress, Stream, cursor, item, position_of, stream_of
-from broker.errors import NotFound, PositionExpired, Stale
-from broker.model.record import header
-from broker.telemetry import record_spans
+from broker.api.auth import Caller
+from broker.api.reading import Reading
+from broker.api.services import Broker
+from broker.delivery.formats import FORMS, rendered
+from broker.delivery.streams import position_of
 
 routes = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
 LONGEST_WAIT_S = 30
 
+After = Annotated[str | None, Query(max_length=200, description="`next` of an earlier answer, or any item's `cursor`.")]
 
-@routes.get("/{agreement}")
+_SHOWN: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in FORMS}}}
+
+
+@routes.get("/{agreement}", response_class=Response, responses=_SHOWN)
 async def pull(
     agreement: AgreementId,
     request: Request,
-    response: Response,
     broker: Broker,
     caller: Caller,
-    after: Annotated[str | None, Query(max_length=200, description="`next` of an earlier answer.")] = None,
+    after: After = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for a first record.")] = 0,
-) -> dict[str, Any]:
-    """Items after the cursor (none: the oldest retained) and the cursor after them.
+) -> Response:
+    """Items after the cursor (none: the oldest retained) and where to go on, in the form that `Accept` prefers.
 
-    410 POSITION_EXPIRED where records after the cursor are no longer retained.
+    `Link: rel="next"` leads to the following page. An Avro page stops before a change of schema.
+    406 NOT_ACCEPTABLE for other forms; 410 POSITION_EXPIRED where records after the cursor are no longer retained.
     """
-    if AGENCY not in caller.roles:
-        raise NotFound("no such agreement of this agency")
-    stream = stream_of(broker.control.state, agreement, caller.organisation)
-    position = None if after is None else position_of(stream, after)
-    found = await _read(broker, stream, position, limit, 0 if stream.stopped else wait)
-    found_ns = time.time_ns()
-    # Read again at the head: what was revoked while we waited, in whatever process, is not shown any more.
-    await broker.control.read_to_head()
-    if not broker.control.fresh():
-        raise Stale("the broker cannot see its control log: nothing is released now")
-    state = broker.control.state
-    stream = stream_of(state, agreement, caller.organisation)
-    egress: Egress = request.app.state.egress
-    shown = [message for message in found.messages if message.is_life_cycle or not stream.stopped]
-    items = [
-        item(stream, message, egress.decode(message.value, state.schemas) if message.value else None)
-        for message in shown
-    ]
-    record_spans(
-        "deliver.pull",
-        (header(message.headers, "traceparent") for message in shown if not message.is_life_cycle),
-        start_ns=found_ns,
-        end_ns=time.time_ns(),
-        attributes={"agreement": agreement, "records": len(items)},
-    )
-    response.headers["Cache-Control"] = "no-store"
-    return {"agreement": agreement, "items": items, "next": cursor(stream, found.position)}
+    reading = Reading.of(request, broker, caller, agreement, "deliver.pull")
+    form = FORMS[negotiated(request.headers.get("accept"), list(FORMS))]
+    position = None if after is None else position_of(reading.known(), after)
+    body, held = rendered(await reading.page(position, limit=limit, wait_s=wait), form)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept", "Link": next_link(request, held.next)}
+    return Response(body, headers=headers, media_type=form.media_type)
 
 
-async def _read(broker: Services, stream: Stream, position: int | None, limit: int, wait_s: float) -> Slice:
-    try:
-        return await broker.deliveries.read(stream.topic, position, limit=limit, wait_s=wait_s)
-    except PositionExpired:
-        if not stream.stopped:
-            raise
-        # A stopped stream was emptied on purpose: nothing was missed, and its barriers tell why.
-        return await broker.deliveries.read(stream.topic, None, limit=limit, wait_s=wait_s)
+def next_link(request: Request, after: str) -> str:
+    """Link to what follows (RFC 8288), relative to this host: the same request, from a cursor on."""
+    following = request.url.remove_query_params(["after", "since"]).include_query_params(after=after)
+    return f'<{following.path}?{following.query}>; rel="next"'

@@ -243,6 +243,12 @@ class Deliveries(Protocol):
     async def head(self, topic: str) -> int:
         """Position after the last committed record."""
 
+    async def since(self, topic: str, at_ms: int) -> int:
+        """Position of the first record written at this epoch millisecond or later, else the head."""
+
+    async def beyond(self, topic: str, position: int, *, wait_s: float) -> bool:
+        """Whether there is more from `position` on, waiting up to `wait_s` for it without holding a connection."""
+
     async def find(self, topic: str, position: int, key: bytes, *, wait_s: float) -> Message | None:
         """First record of a key from `position` on, waiting up to `wait_s` for it."""
 

@@ -48,4 +48,7 @@ async def serving(services: Services, settings: Settings, port: int) -> AsyncIte
         reached = settings.public_url or (url if settings.api_host in _LOOPBACK else None)
         if services.issuer is not None and reached is not None:
             services.issuer.reached_at(reached)
-        yield url
+        try:
+            yield url
+        finally:
+            app.state.open_answers.end()  # the server waits 2 s for answers that are under way

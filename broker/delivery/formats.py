@@ -66,12 +66,17 @@ class Page:
         """Every record as an object of JSON; raises `NotYetKnown` while a schema has not arrived."""
         return [item(self.stream, message, self.data(message)) for message in self.messages]
 
-    def of_one_schema(self) -> "Page":
+    def of_schema(self, schema_id: int | None) -> "Page":
         """The page up to the first value of another schema."""
         for number, message in enumerate(self.messages):
-            if message.value and schema_id_of(message.value) != self.schema_id:
-                return replace(self, messages=self.messages[:number], position=message.offset)
-        return self
+            if message.value and schema_id_of(message.value) != schema_id:
+                return replace(self, messages=self.messages[:number], position=message.offset, schema_id=schema_id)
+        return replace(self, schema_id=schema_id)
+
+    def before(self, position: int) -> "Page":
+        """The page up to a position."""
+        kept = tuple(message for message in self.messages if message.offset < position)
+        return replace(self, messages=kept, position=min(self.position, position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ FORMS: Mapping[str, Form] = {
 
 def rendered(page: Page, form: Form) -> tuple[bytes, Page]:
     """The page in `form`, and what of it that holds: a form of one schema may have to stop earlier."""
-    held = page.of_one_schema() if form.one_schema else page
+    held = page.of_schema(page.schema_id) if form.one_schema else page
     return form.render(held), held
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
+from broker.delivery.heads import Heads
 from broker.delivery.streams import Message
 from broker.errors import Invalid, KafkaUnavailable, PositionExpired
-from broker.stopping import stop_quietly
 
 MOST_OPEN = 16
 """Consumers kept; each holds one connection and the prefetched records of the topic it read last."""
@@ -54,6 +54,7 @@ class DeliveryReader:
         self._most_open = most_open
         self._seats: OrderedDict[str, _Seat] = OrderedDict()
         self._busy = asyncio.Semaphore(most_open)
+        self._heads = Heads(new_consumer)
 
     async def read(self, topic: str, position: int | None, *, limit: int, wait_s: float = 0.0) -> Slice:
         """At most `limit` records from `position` on (None: the oldest retained), waiting up to `wait_s` for the first.
@@ -71,15 +72,15 @@ class DeliveryReader:
 
     async def head(self, topic: str) -> int:
         """Position after the last committed record; raises `KafkaUnavailable`."""
-        consumer, target = self._new_consumer(), TopicPartition(topic, 0)
-        try:
-            async with asyncio.timeout(_KAFKA_S):
-                await consumer.start()
-                return int((await consumer.end_offsets([target]))[target])
-        except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable("the delivery topic cannot be read", operator=type(error).__name__) from error
-        finally:
-            await stop_quietly(consumer)
+        return await self._heads.head(topic)
+
+    async def since(self, topic: str, at_ms: int) -> int:
+        """Position of the first record written at this epoch millisecond or later; raises `KafkaUnavailable`."""
+        return await self._heads.since(topic, at_ms)
+
+    async def beyond(self, topic: str, position: int, *, wait_s: float) -> bool:
+        """Whether there is more from `position` on, waiting up to `wait_s` without a consumer; raises `KafkaUnavailable`."""
+        return await self._heads.beyond(topic, position, wait_s=wait_s)
 
     async def find(self, topic: str, position: int, key: bytes, *, wait_s: float) -> Message | None:
         """First record of a key from `position` on, waiting up to `wait_s` for it; raises as `read`."""
@@ -94,6 +95,7 @@ class DeliveryReader:
 
     async def close(self) -> None:
         """Stop every consumer."""
+        await self._heads.close()
         seats, self._seats = list(self._seats.values()), OrderedDict()
         await asyncio.gather(*(seat.consumer.stop() for seat in seats), return_exceptions=True)
 

@@ -17,6 +17,7 @@ PURPOSES = {"purposes": list(state().purposes)}
 CEILING = "/v1/products/rijksregister/persoon.v1/ceilings/handhaving"
 PARTIES = {"agency", "source", "operator"}
 
+EVENTS = ("GET", "/v1/deliveries/parkeren/events")
 # route → (body, callers that pass; the others get the status after it)
 ROUTES = [
     ("GET", "/v1/agreements", None, ALL, {}),
@@ -49,6 +50,8 @@ ROUTES = [
      {"source": 403, "operator": 403, "*": 404}),
     ("GET", "/v1/agreements/parkeren/consents", None, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
     ("GET", "/v1/deliveries/parkeren", None, {"agency"}, {"*": 404}),
+    ("GET", "/v1/deliveries/parkeren/file", None, {"agency"}, {"*": 404}),
+    (*EVENTS, None, {"agency"}, {"*": 404}),
     ("GET", "/v1/products", None, ALL, {}),
     ("GET", "/v1/products/rijksregister/persoon.v1", None, ALL, {}),
     ("POST", "/v1/products/rijksregister/persoon.v1/replacements", {"old": "1", "new": "2"}, {"source"}, {"*": 403}),
@@ -86,6 +89,8 @@ async def test_who_gets_what(world: World, method, path, body, passing, refusals
     headers = {None: {}, "wrong": {"Authorization": "Bearer dn_c1_geheim"}}.get(who) if who not in TOKENS else None
     headers = bearer(who) if headers is None else headers
     sent = {"content": body, "headers": headers | {"Content-Type": "text/csv"}} if body == CSV else {"json": body}
+    if (method, path) == EVENTS:
+        world.http._transport.app.state.open_answers.end()  # else the answer of who passes goes on
     answer = await world.http.request(method, path, **{"headers": headers} | sent)
     if who not in TOKENS:
         assert answer.status_code == 401
@@ -123,7 +128,8 @@ def _fits(pattern: list[str], path: list[str]) -> bool:
 
 
 async def test_a_foreign_agreement_and_an_unknown_one_look_the_same(world: World) -> None:
-    for path in ("/v1/agreements/{}", "/v1/deliveries/{}", "/v1/agreements/{}/dossiers"):
+    exits = [f"/v1/deliveries/{{}}{exit_}" for exit_ in ("", "/events", "/file")]
+    for path in ("/v1/agreements/{}", "/v1/agreements/{}/dossiers", *exits):
         foreign = await world.http.get(path.format("parkeren"), headers=bearer("foreign"))
         unknown = await world.http.get(path.format("bestaat-niet"), headers=bearer("foreign"))
         assert (foreign.status_code, foreign.json()) == (unknown.status_code, unknown.json())

@@ -1,0 +1,96 @@
+"""One agreement's deliveries up to now as one download, as NDJSON or as an Avro file."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from broker.api.agreements import AgreementId
+from broker.api.auth import Caller
+from broker.api.deliveries import After, next_link
+from broker.api.pouring import OpenAnswers, Poured
+from broker.api.reading import Reading
+from broker.api.services import Broker
+from broker.delivery import container
+from broker.delivery.formats import AVRO, NDJSON, Page, as_ndjson
+from broker.delivery.streams import cursor, position_of
+from broker.errors import Invalid, KafkaUnavailable
+
+routes = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
+
+_PIECE = 1000
+_IDLE_READS = 3
+
+
+class FileFormat(StrEnum):
+    """How a file is written."""
+
+    NDJSON = "ndjson"
+    AVRO = "avro"
+
+
+_MEDIA_TYPES = {FileFormat.NDJSON: NDJSON, FileFormat.AVRO: AVRO}
+_SHOWN: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}}}
+
+
+@routes.get("/{agreement}/file", response_class=Response, responses=_SHOWN)
+async def file(
+    agreement: AgreementId,
+    request: Request,
+    broker: Broker,
+    caller: Caller,
+    after: After = None,
+    since: Annotated[datetime | None, Query(description="Instant with its zone, instead of `after`.")] = None,
+    format: Annotated[FileFormat, Query()] = FileFormat.NDJSON,  # noqa: A002 - its name in the URL
+) -> Response:
+    """Everything after the cursor, or committed since an instant, up to the head as it was when the request came.
+
+    An interrupted download goes on after the `cursor` of its last whole item. An NDJSON file leads on by `Link: rel="next"`.
+    An Avro file may end before the head, where the schema changes: go on after its last item until a file has none.
+    """
+    reading = Reading.of(request, broker, caller, agreement, "deliver.file")
+    if after is not None and since is not None:
+        raise Invalid("either `after` or `since`")
+    if since is not None and since.tzinfo is None:
+        raise Invalid("`since` needs its zone, as 2026-11-26T06:00:00Z does")
+    stream = reading.known()
+    position = None if after is None else position_of(stream, after)
+    answers: OpenAnswers = request.app.state.open_answers
+    place = answers.take(caller.organisation)
+    with place.preparing():
+        end = await broker.deliveries.head(stream.topic)
+        if since is not None:
+            position = await broker.deliveries.since(stream.topic, int(since.timestamp() * 1000))
+        page = await reading.page(position, limit=_PIECE)
+        end = max(end, position or 0)
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{agreement}-{end}.{format}"',
+        }
+        if format is FileFormat.NDJSON:
+            headers["Link"] = next_link(request, cursor(stream, end))
+        pieces = _pieces(reading, page, end, format)
+        return Poured(pieces, place=place, media_type=_MEDIA_TYPES[format], headers=headers, whole=True)
+
+
+async def _pieces(reading: Reading, page: Page, end: int, form: FileFormat) -> AsyncGenerator[bytes, None]:
+    """The file; fails, and so is cut, if the right to it changes meanwhile."""
+    schema_id, stopped, idle = page.schema_id, page.stream.stopped, 0
+    before = b"" if form is FileFormat.NDJSON else container.opening(page.stream, page.schema)
+    yield before
+    while True:
+        held = page.before(end)
+        if form is FileFormat.AVRO:
+            held = held.of_schema(schema_id)
+        if held.messages:
+            yield as_ndjson(held) if form is FileFormat.NDJSON else container.block(held.stream, held.messages, before)
+        if page.position >= end or held.position < page.position:
+            return
+        page = await reading.page(held.position, limit=_PIECE)
+        if page.stream.stopped is not stopped:
+            raise Invalid("the agreement stopped meanwhile")
+        idle = 0 if page.position > held.position else idle + 1
+        if idle > _IDLE_READS:
+            raise KafkaUnavailable("deliveries that are there cannot be read now")

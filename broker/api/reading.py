@@ -1,0 +1,84 @@
+"""One caller's reading of one stream: before anything is shown, its right is looked at again, at the control log's head."""
+
+import time
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from broker.api.auth import AGENCY, Principal, still_caller_of
+from broker.api.services import Services
+from broker.delivery.formats import Page
+from broker.delivery.pull import Slice
+from broker.delivery.streams import Egress, Stream, stream_of
+from broker.errors import NotFound, PositionExpired, Stale, Unauthenticated
+from broker.model.record import header
+from broker.telemetry import record_spans
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Pages of `agreement` for the organisation that calls, under the name that their spans have."""
+
+    request: Request
+    broker: Services
+    agreement: str
+    organisation: str
+    span: str
+
+    @classmethod
+    def of(cls, request: Request, broker: Services, caller: Principal, agreement: str, span: str) -> "Reading":
+        """Raises `NotFound` for an agreement of another agency, `Conflict` for one that was never active."""
+        if AGENCY not in caller.roles:
+            raise NotFound("no such agreement of this agency")
+        made = cls(request, broker, agreement, caller.organisation, span)
+        made.known()
+        return made
+
+    def known(self) -> Stream:
+        """The stream as far as the control log is known here; raises `NotFound` or `Conflict`."""
+        return stream_of(self.broker.control.state, self.agreement, self.organisation)
+
+    async def standing(self) -> Stream:
+        """The stream as it stands now; raises `Unauthenticated` once the credential is withdrawn, and `Stale`."""
+        await self.broker.control.read_to_head()
+        if not self.broker.control.fresh():
+            raise Stale("the broker cannot see its control log: nothing is released now")
+        caller = await still_caller_of(self.request, self.broker)
+        if caller.organisation != self.organisation or AGENCY not in caller.roles:
+            raise Unauthenticated("a valid credential is needed")
+        return self.known()
+
+    async def page(self, position: int | None, *, limit: int, wait_s: float = 0.0) -> Page:
+        """What may be seen from `position` on (None: the oldest retained); of a stopped stream, life-cycle events only.
+
+        Raises `PositionExpired`, `Invalid` beyond the end, `KafkaUnavailable`, and as `standing`.
+        """
+        stream = self.known()
+        found = await self._read(stream, position, limit, 0 if stream.stopped else wait_s)
+        found_ns = time.time_ns()
+        stream = await self.standing()
+        shown = tuple(message for message in found.messages if message.is_life_cycle or not stream.stopped)
+        record_spans(
+            self.span,
+            (header(message.headers, "traceparent") for message in shown if not message.is_life_cycle),
+            start_ns=found_ns,
+            end_ns=time.time_ns(),
+            attributes={"agreement": self.agreement, "records": len(shown)},
+        )
+        state = self.broker.control.state
+        egress: Egress = self.request.app.state.egress
+        in_force = state.agreements[self.agreement].egress_schema_id
+        return Page.of(stream, shown, found.position, schemas=state.schemas, in_force=in_force, egress=egress)
+
+    async def more(self, position: int, *, wait_s: float) -> bool:
+        """Whether the stream goes on from `position`, waiting up to `wait_s` for it; raises `KafkaUnavailable`."""
+        return await self.broker.deliveries.beyond(self.known().topic, position, wait_s=wait_s)
+
+    async def _read(self, stream: Stream, position: int | None, limit: int, wait_s: float) -> Slice:
+        try:
+            return await self.broker.deliveries.read(stream.topic, position, limit=limit, wait_s=wait_s)
+        except PositionExpired:
+            if not stream.stopped:
+                raise
+            # A stopped stream was emptied on purpose: nothing was missed, and its barriers tell why.
+            return await self.broker.deliveries.read(stream.topic, None, limit=limit, wait_s=wait_s)
