@@ -17,6 +17,7 @@ from broker.control.registrations import Closing, Opening, Outcome
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
 from broker.delivery.trail import TracedReceipt
+from broker.delivery.webhook_subscriptions import Webhooks
 from broker.model.agreement import Consent, GivenBy
 from broker.model.credentials import Credential
 from broker.model.facts import BoundClient, ControlState
@@ -390,6 +391,7 @@ class Services:
     issuer: Issuer | None = None
     iri_base: str = BASE
     """What the IRIs of our own begin with in open forms."""
+    webhooks: Webhooks | None = None
 
 
 def _services(request: Request) -> Services:

@@ -110,7 +110,7 @@ class Courier:
     async def _wait(self) -> None:
         if self._rooms.monotonic() - self._committed_at > _RECOMMIT_S:
             await self._commit()
-        await self._rooms.heads.beyond(self._stream.topic, self._position, wait_s=_NEWS_S)
+        await self._rooms.deliveries.beyond(self._stream.topic, self._position, wait_s=_NEWS_S)
 
     async def _read(self, entry: AgreementEntry) -> Slice:
         topic = self._stream.topic

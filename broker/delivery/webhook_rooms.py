@@ -41,9 +41,8 @@ class Deliveries(Protocol):
     async def read(self, topic: str, position: int | None, *, limit: int, wait_s: float = 0.0) -> Slice:
         """Committed records from `position` on (None: the oldest retained); raises `PositionExpired`, `Invalid`."""
 
-
-class Heads(Protocol):
-    """Where delivery topics end; `broker.delivery.heads` behind it."""
+    async def head(self, topic: str) -> int:
+        """Position after the last committed record."""
 
     async def beyond(self, topic: str, position: int, *, wait_s: float) -> bool:
         """Whether the topic goes on from `position`, waiting up to `wait_s` for it."""
@@ -72,7 +71,6 @@ class Rooms:
 
     control: Control
     deliveries: Deliveries
-    heads: Heads
     positions: Positions
     keys: KeyStore
     egress: Egress

@@ -14,7 +14,8 @@ from typing import Any
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
 
-from broker.delivery.webhook_courier import Control, Courier
+from broker.delivery.webhook_courier import Courier
+from broker.delivery.webhook_rooms import Control
 from broker.errors import Retriable, Stale
 from broker.model import topics
 from broker.model.webhook_book import Subscription
