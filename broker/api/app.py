@@ -31,6 +31,7 @@ from broker.api import (
     replacements,
     templates,
     traces,
+    webhooks,
 )
 from broker.api.limits import BodyLimit, Pace
 from broker.api.pouring import OpenAnswers
@@ -87,6 +88,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
         replacements,
         templates,
         traces,
+        webhooks,
         health,
     ):
         app.include_router(room.routes)
