@@ -4,6 +4,7 @@ The one place where rooms meet: everything below is handed its collaborators fro
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from broker.cli.client import OPERATOR
 from broker.cli.datadir import DataDir, LocalCredential
 from broker.cli.documents import PolicyFolder
 from broker.cli.identities import identities
+from broker.cli.outside import outside
 from broker.cli.site import Site
 from broker.control import keys
 from broker.control.agreements import Agreements
@@ -36,6 +38,8 @@ from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
 from broker.delivery.pull import DeliveryReader
 from broker.delivery.trail import ReceiptTrail
+from broker.delivery.webhook_subscriptions import Webhooks
+from broker.kafka.positions import GroupPositions
 from broker.model import topics
 from broker.model.facts import Organisation
 from broker.policy.organisations import Member
@@ -113,7 +117,7 @@ class Installation:
             fictional = here.settings.persons == "synthetic"
             agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
             keeper = TermKeeper(here.control, agreements, OPERATOR, report=_not_kept)
-            async with keeper.keeping(), identities(here) as identity:
+            async with keeper.keeping(), identities(here) as identity, self._webhooks(deliveries) as webhooks:
                 yield Services(
                     control=here.control,
                     agreements=agreements,
@@ -144,10 +148,29 @@ class Installation:
                     tokens=identity.tokens,
                     issuer=identity.issuer,
                     iri_base=here.settings.iri_base,
+                    webhooks=webhooks,
                 )
         finally:
             for started in (deliveries, known, consents, confirmation, dossiers):
                 await started.close()
+
+    @asynccontextmanager
+    async def _webhooks(self, deliveries: DeliveryReader) -> AsyncIterator[Webhooks]:
+        here, positions = self.site, GroupPositions(self.site.access)
+        try:
+            with outside(here.settings) as world:
+                yield Webhooks(
+                    here.control,
+                    here.keys,
+                    world.guard,
+                    positions,
+                    deliveries,
+                    world.receiver,
+                    now=lambda: datetime.now(UTC),
+                    new_id=lambda: secrets.token_hex(16),
+                )
+        finally:
+            await positions.close()
 
     def _pseudonyms(self) -> Pseudonyms:
         here, wall = self.site, self.site.settings.wall()
