@@ -8,9 +8,11 @@ from broker.api import (
     agreement_negotiation,
     agreement_standing,
     agreements,
+    catalogue,
     ceilings,
     clients,
     consents,
+    credentials,
     deliveries,
     delivery_events,
     delivery_files,
@@ -29,6 +31,7 @@ from broker.api import (
     purposes,
     registry,
     replacements,
+    subscriptions,
     templates,
     traces,
     webhooks,
@@ -37,6 +40,7 @@ from broker.api.limits import BodyLimit, Pace
 from broker.api.pouring import OpenAnswers
 from broker.api.problems import LastResort
 from broker.api.services import Services
+from broker.api.uses import Uses
 from broker.delivery.streams import Egress
 
 API_VERSION = "1"
@@ -57,6 +61,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
     )
     app.state.services = services
     app.state.egress = Egress()
+    app.state.uses = Uses()
     app.state.open_answers = OpenAnswers()
     app.state.public_pace = Pace()
     app.state.purposes_claimed = 0
@@ -67,6 +72,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
         agreements,
         agreement_negotiation,
         agreement_standing,
+        subscriptions,
         protocol_texts,
         dossiers,
         dossier_loads,
@@ -79,6 +85,8 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
         ceilings,
         purposes,
         organisations,
+        credentials,
+        catalogue,
         clients,
         oauth,
         policy,

@@ -106,6 +106,7 @@ async def caller_of(request: Request, broker: Services) -> Principal:
     who is nobody here, or who may only read and asks for more. A supervisor's request is logged before it is answered.
     """
     found, in_token = await _identified(request, broker)
+    request.app.state.uses.used(found.credential)
     note_purpose(request, found.organisation, in_token=in_token)
     if found.roles <= {CITIZEN}:
         raise Forbidden("there is no door for this role yet")

@@ -8,14 +8,17 @@ from typing import Annotated, Any, Protocol, Unpack
 from fastapi import Depends, Request
 
 from broker.api.identity.door import NO_TOKENS, Accepted
+from broker.control.credentials import Credentials
 from broker.control.dossiers import Known
 from broker.control.history import History
 from broker.control.limits import Policies
 from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.registrations import Closing, Opening, Outcome
+from broker.delivery.looks import Looks
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
+from broker.delivery.tally import DailyTally
 from broker.delivery.trail import TracedReceipt
 from broker.delivery.webhook_subscriptions import Webhooks
 from broker.model.agreement import Consent, GivenBy
@@ -385,6 +388,9 @@ class Services:
     templates: Onboarding
     history: History
     rehearsals: Rehearsals
+    credentials: Credentials
+    looks: Looks
+    tally: DailyTally
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

@@ -29,6 +29,7 @@ from broker.control.dossiers import Dossiers
 from broker.control.enforcement import Enforcement
 from broker.control.history import History
 from broker.control.limits import Policies, set_limits
+from broker.control.logins import LoginKeeper, users_of
 from broker.control.onboarding import Onboarding
 from broker.control.organisations import Organisations
 from broker.control.products import Products
@@ -36,7 +37,9 @@ from broker.control.pseudonyms import Pseudonyms
 from broker.control.replacements import Replacements
 from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
+from broker.delivery.looks import Looks
 from broker.delivery.pull import DeliveryReader
+from broker.delivery.tally import DailyTally
 from broker.delivery.trail import ReceiptTrail
 from broker.delivery.webhook_subscriptions import Webhooks
 from broker.kafka.positions import GroupPositions
@@ -93,8 +96,10 @@ class Installation:
         """The organisation's credential in the data directory, issued now if need be."""
         home: DataDir = self.site.home
         held = home.credential(organisation)
-        if held is not None and held.token.split("_")[1] in self.site.control.state.credentials:
-            return held
+        if held is not None:
+            known = self.site.control.state.credentials.get(held.token.split("_")[1])
+            if known is not None and known.holds(datetime.now(UTC)):
+                return held
         issued = await self.organisations.issue(organisation, roles, by=OPERATOR)
         made = LocalCredential(organisation, issued.roles, issued.token, issued.kafka_username, issued.kafka_password)
         home.save_credential(made)
@@ -107,7 +112,8 @@ class Installation:
         dossiers = Dossiers(here.clients, here.control, here.keys, here.settings.wall(), here.lanes)
         deliveries = DeliveryReader(here.clients.consumer)
         known = KnownSubjects(here.clients.consumer, here.lanes, here.home.root / "known-subjects")
-        enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes))
+        logins = partial(_logins_of, here)
+        enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes), logins)
         confirmation = Confirmation(here.clients.consumer(topics.ROUTER_GROUP))
         wall, history = here.settings.wall(), History(here.clients.consumer, here.lanes)
         consents = Consents(here.clients, here.control, here.keys, wall, here.lanes, confirmation, dossiers.log)
@@ -117,7 +123,15 @@ class Installation:
             fictional = here.settings.persons == "synthetic"
             agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
             keeper = TermKeeper(here.control, agreements, OPERATOR, report=_not_kept)
-            async with keeper.keeping(), identities(here) as identity, self._webhooks(deliveries) as webhooks:
+            login_keeper = LoginKeeper(
+                here.control, here.admin, report=lambda error: log(Event.LOGIN_NOT_KEPT, error=error)
+            )
+            async with (
+                keeper.keeping(),
+                login_keeper.keeping(),
+                identities(here) as identity,
+                self._webhooks(deliveries) as webhooks,
+            ):
                 yield Services(
                     control=here.control,
                     agreements=agreements,
@@ -144,6 +158,9 @@ class Installation:
                     ),
                     history=history,
                     rehearsals=Rehearsals(history, here.keys, wall),
+                    credentials=self.organisations,
+                    looks=Looks(here.clients, here.lanes, partial(here.admin.held_partitions, topics.LANE_GROUP)),
+                    tally=DailyTally(here.clients.consumer, self.folder.receipt_schema(), here.lanes),
                     clients=identity.clients,
                     tokens=identity.tokens,
                     issuer=identity.issuer,
@@ -177,6 +194,10 @@ class Installation:
         plans = Plans(here.keys, wall)
         population = Pseudonymised(here.clients, here.control, here.keys, plans, here.lanes, _now_ms)
         return Pseudonyms(here.control, here.keys, population)
+
+
+def _logins_of(here: Site, agency: str) -> list[str]:
+    return users_of(here.control.state, agency, datetime.now(UTC))
 
 
 def _now_ms() -> int:

@@ -115,6 +115,14 @@ class KafkaAdmin:
         found = await self._patience.each(lambda: self._client.list_offsets(latest, request_timeout=self._timeout_s))
         return {target.partition: int(answer.offset) for target, answer in found.items()}
 
+    async def held_partitions(self, group: str) -> frozenset[int]:
+        """Partitions that members of a consumer group hold now; none for a group that is not there."""
+        found = await self._patience.each(
+            lambda: self._client.describe_consumer_groups([group], request_timeout=self._timeout_s)
+        )
+        assigned = (member.assignment.topic_partitions for member in found[group].members)
+        return frozenset(target.partition for targets in assigned for target in targets)
+
     async def configure(self, topic: str, settings: Mapping[str, str]) -> None:
         """Set configuration entries of a topic, leaving the others as they are."""
         entries = [

@@ -26,6 +26,7 @@ class Event(StrEnum):
     API_STOPPED = "api.stopped"
     CHILD_ENDED = "child.ended"
     CONTROL_CONFLICT = "control.conflict"
+    CREDENTIAL_COMPROMISED = "credential.compromised"
     FOREIGN = "foreign"
     HTTP_UNEXPECTED = "http.unexpected"
     ISSUER_KEYS = "issuer.keys"
@@ -36,6 +37,7 @@ class Event(StrEnum):
     LANE_FENCED_BY_CONTROL = "lane.fenced_by_control"
     LANE_OPENED = "lane.opened"
     LANE_REOPENED = "lane.reopened"
+    LOGIN_NOT_KEPT = "login.not_kept"
     PROCESS_FAILED = "process.failed"
     PURPOSE_CLAIMED = "purpose.claimed"
     REVOCATION_COMPLETED = "revocation.completed"
@@ -53,11 +55,13 @@ _WARNINGS = frozenset(
     {
         Event.ADAPTER_QUARANTINED,
         Event.CHILD_ENDED,
+        Event.CREDENTIAL_COMPROMISED,
         Event.ISSUER_UNAVAILABLE,
         Event.LANE_FENCED,
         Event.LANE_FENCED_BY_CONTROL,
         Event.LANE_REOPENED,
         Event.PURPOSE_CLAIMED,
+        Event.LOGIN_NOT_KEPT,
         Event.TERM_NOT_KEPT,
         Event.TRACES_LOST,
         Event.WEBHOOK_SUSPENDED,

@@ -1,0 +1,81 @@
+"""What could have been read with credentials that fell into other hands: for the report of a breach (art. 33 GDPR).
+
+What is counted, what is only bounded, and what nobody knows are kept apart.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from broker.api.services import Services
+from broker.api.uses import Uses
+from broker.model import topics
+from broker.model.credentials import Credential
+from broker.model.lifecycle import AgreementEntry
+from broker.model.roles import AGENCY
+from broker.policy.calendar import milliseconds
+
+MEANING = {
+    "deliveredSince": "deliveries in the stream since the last known good use, and their distinct subjects",
+    "readable": "all deliveries retained now: an upper bound, since whoever has the credential can read from the oldest on",
+    "removedBefore": (
+        "position below which retention or a narrowing removed deliveries; those removed since the last known good use "
+        "could be read then, and are counted nowhere"
+    ),
+    "pulled": (
+        "the last page that this process handed out on these credentials since `knownSince`; null: none here, which says "
+        "nothing about other processes or earlier"
+    ),
+    "kafkaCommitted": "position committed by the agency's group; whichever of its users committed it is not known",
+    "references": "the agency's own file references, which are listed over HTTP",
+}
+
+
+async def scope_of(broker: Services, uses: Uses, fallen: Sequence[Credential], since: datetime) -> dict[str, Any]:
+    """Per agreement that the credentials opened: how much could be read, of how many, and which fields."""
+    organisation = fallen[0].organisation
+    reads = any(AGENCY in each.roles for each in fallen)
+    state = broker.control.state
+    entries = [each for each in state.agreements.values() if each.agency == organisation and each.activated_at]
+    streams = [await _stream(broker, uses, entry, fallen, since) for entry in entries] if reads else []
+    steps = [
+        {"agreement": event.agreement, "step": event.transition.type.value, "at": event.transition.at.isoformat()}
+        for event in state.events
+        if event.transition.by == organisation and event.transition.at >= since
+    ]
+    return {
+        "agreements": streams,
+        "stepsInItsName": steps,
+        "knownSince": uses.since.isoformat(),
+        "meaning": MEANING,
+    }
+
+
+async def _stream(
+    broker: Services, uses: Uses, entry: AgreementEntry, fallen: Sequence[Credential], since: datetime
+) -> dict[str, Any]:
+    topic = topics.delivery(entry.agency, entry.id)
+    held = await broker.looks.held(topic, milliseconds(since))
+    ends = await broker.looks.ends(topic)
+    pages = [page for each in fallen if (page := uses.last_page(entry.id, each.id)) is not None]
+    page = max(pages, key=lambda one: one.at, default=None)
+    files = await broker.dossiers.standing(entry.id, entry.agency) if _by_files(entry) else None
+    return {
+        "agreement": entry.id,
+        "version": entry.version,
+        "state": entry.state.value,
+        "fields": [{"path": one["path"], "as": one["transform"]} for one in entry.document.get("fields", ())],
+        "deliveredSince": {"deliveries": held.records_since, "subjects": held.subjects_since},
+        "readable": {"deliveries": held.records, "subjects": held.subjects},
+        "whole": held.whole,
+        "removedBefore": held.removed,
+        "pulled": page and {"day": page.at.date().isoformat(), "position": page.handed_out},
+        "kafkaCommitted": ends.committed,
+        "end": ends.end,
+        "references": files and files.total,
+    }
+
+
+def _by_files(entry: AgreementEntry) -> bool:
+    population = entry.document.get("population") or {}
+    return bool(population.get("dossiers"))

@@ -1,0 +1,227 @@
+"""Credentials over HTTP: an organisation keeps its own, the operator all; a secret is shown once, in the answer that made it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from broker.api.auth import AGENCY, OPERATOR, SOURCE_OWNER, Caller, Principal
+from broker.api.credential_scope import scope_of
+from broker.api.services import Broker, Services
+from broker.api.uses import Uses
+from broker.control.credentials import Issued
+from broker.errors import Forbidden, Invalid, NotFound
+from broker.model import roles
+from broker.model.credentials import Credential
+
+routes = APIRouter(tags=["credentials"])
+
+_OWN = "/v1/organisations/{organisation}/credentials"
+_ONE = f"{_OWN}/{{credential}}"
+_USUAL_DAYS = 365
+
+OrganisationId = Annotated[str, Path(max_length=80, description="Slug of the organisation.")]
+CredentialId = Annotated[
+    str, Path(max_length=40, description="Id of the credential: what stands between `dn_` and `_`.")
+]
+Lasting = Annotated[int, Field(ge=1, le=730, description="Days after which it expires by itself.")]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class _IssueForm(_Form):
+    roles: Annotated[list[str], Field(min_length=1, max_length=10)] | None = None
+    valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
+
+
+class _RotateForm(_Form):
+    overlap_hours: Annotated[float, Field(alias="overlapHours", ge=0, le=168)] = 24
+    valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
+
+
+class _CompromisedForm(_Form):
+    last_known_good: Annotated[AwareDatetime, Field(alias="lastKnownGood")]
+
+
+@routes.get("/v1/credentials")
+async def list_all_credentials(broker: Broker, caller: Caller, request: Request) -> dict[str, Any]:
+    """Credentials of the caller's organisation; of all of them for the operator."""
+    return _listed(request, broker, None if caller.is_operator else caller.organisation)
+
+
+@routes.get(_OWN)
+async def list_credentials(
+    organisation: OrganisationId, broker: Broker, caller: Caller, request: Request
+) -> dict[str, Any]:
+    """Credentials of one organisation, expired and revoked ones included, never their secrets."""
+    _administers(broker, caller, organisation)
+    return _listed(request, broker, organisation)
+
+
+@routes.post(_OWN, status_code=201)
+async def issue_credential(
+    organisation: OrganisationId,
+    broker: Broker,
+    caller: Caller,
+    response: Response,
+    form: Annotated[_IssueForm | None, Body()] = None,
+) -> dict[str, Any]:
+    """A token for HTTP and, for an agency, a Kafka user; roles are the caller's or fewer, the operator names them."""
+    _administers(broker, caller, organisation)
+    asked = form or _IssueForm()
+    held = _roles(caller, organisation, asked.roles)
+    issued = await broker.credentials.issue(
+        organisation,
+        held,
+        by=caller.organisation,
+        kafka=AGENCY in held,
+        lasting=timedelta(days=asked.valid_days),
+        shown=caller.credential,
+    )
+    return _shown_once(response, issued)
+
+
+@routes.post(f"{_ONE}/rotate", status_code=201)
+async def rotate_credential(
+    organisation: OrganisationId,
+    credential: CredentialId,
+    broker: Broker,
+    caller: Caller,
+    response: Response,
+    form: Annotated[_RotateForm | None, Body()] = None,
+) -> dict[str, Any]:
+    """One that replaces it; the old one works beside it until `replacedUntil`, then it is refused by itself."""
+    held = await _held(broker, caller, organisation, credential)
+    if not caller.is_operator and not caller.roles.issuperset(held.roles):
+        raise Forbidden("this credential has a role that yours has not: rotate it with one that has")
+    asked = form or _RotateForm()
+    issued = await broker.credentials.rotate(
+        credential,
+        by=caller.organisation,
+        overlap=timedelta(hours=asked.overlap_hours),
+        lasting=timedelta(days=asked.valid_days),
+        shown=caller.credential,
+    )
+    return _shown_once(response, issued) | {"replaces": credential}
+
+
+@routes.delete(_ONE)
+async def revoke_credential(
+    organisation: OrganisationId, credential: CredentialId, broker: Broker, caller: Caller, request: Request
+) -> dict[str, Any]:
+    """Refuse it from now on, on HTTP and on Kafka."""
+    await _held(broker, caller, organisation, credential)
+    await broker.credentials.revoke(credential, by=caller.organisation)
+    return _shown(broker.control.state.revoked_credentials[credential], request.app.state.uses)
+
+
+@routes.post(f"{_ONE}/compromised")
+async def report_compromised(
+    organisation: OrganisationId,
+    credential: CredentialId,
+    form: Annotated[_CompromisedForm, Body()],
+    broker: Broker,
+    caller: Caller,
+    request: Request,
+) -> dict[str, Any]:
+    """Revoke it, with all that was issued with it since its last known good use, and tell what could have been read.
+
+    Issues nothing. Asked again, it tells the same anew.
+    """
+    await _held(broker, caller, organisation, credential, revoked=True)
+    since = form.last_known_good.astimezone(UTC)
+    if since > datetime.now(UTC):
+        raise Invalid("lastKnownGood: lies in the future")
+    fallen = await broker.credentials.compromised(credential, since, by=caller.organisation)
+    uses: Uses = request.app.state.uses
+    return {
+        "id": credential,
+        "organisation": organisation,
+        "lastKnownGood": since.isoformat(),
+        "revoked": [_shown(each, uses) for each in fallen],
+        "scope": await scope_of(broker, uses, fallen, since),
+    }
+
+
+def _administers(broker: Services, caller: Principal, organisation: str) -> None:
+    """Raise `NotFound` alike for another's organisation and an unknown one, `Forbidden` for roles that only read."""
+    if caller.is_operator:
+        if organisation not in broker.control.state.organisations:
+            raise NotFound("no such organisation, or not yours")
+        return
+    if caller.organisation != organisation:
+        raise NotFound("no such organisation, or not yours")
+    caller.require(AGENCY, SOURCE_OWNER)
+
+
+async def _held(
+    broker: Services, caller: Principal, organisation: str, credential: str, *, revoked: bool = False
+) -> Credential:
+    """A credential of this organisation; raises `NotFound` for another's."""
+    _administers(broker, caller, organisation)
+    await broker.control.read_to_head()
+    state = broker.control.state
+    held = state.credential(credential) if revoked else state.credentials.get(credential)
+    if held is None or held.organisation != organisation:
+        raise NotFound("no such credential of this organisation")
+    return held
+
+
+def _roles(caller: Principal, organisation: str, asked: list[str] | None) -> tuple[str, ...]:
+    if asked is None and caller.is_operator:
+        raise Invalid("roles: name those of the organisation, such as agency")
+    held = roles.held(caller.roles if asked is None else asked)
+    if caller.is_operator:
+        if OPERATOR in held and organisation != caller.organisation:
+            raise Forbidden("only the operator's own organisation operates")
+    elif not caller.roles.issuperset(held):
+        raise Forbidden(f"a credential gives no more than yours: {', '.join(sorted(caller.roles))}")
+    return held
+
+
+def _listed(request: Request, broker: Services, organisation: str | None) -> dict[str, Any]:
+    state, uses = broker.control.state, request.app.state.uses
+    held = [*state.credentials.values(), *state.revoked_credentials.values()]
+    own = (each for each in held if organisation in {None, each.organisation})
+    items = sorted(own, key=lambda each: (each.organisation, _iso(each.issued) or "", each.id))
+    known = uses.since.isoformat()
+    return {"items": [_shown(each, uses) for each in items], "next": None, "lastUsedKnownSince": known}
+
+
+def _shown(held: Credential, uses: Uses) -> dict[str, Any]:
+    """A credential as its organisation sees it: when it was last used to the day, and here only since this process began."""
+    day = uses.last_day(held.id)
+    return {
+        "id": held.id,
+        "organisation": held.organisation,
+        "roles": list(held.roles),
+        "kafkaUser": held.kafka_user,
+        "created": _iso(held.issued),
+        "createdBy": held.issued_by,
+        "createdWith": held.issued_with,
+        "replaces": held.replaces,
+        "expires": _iso(held.expires),
+        "revoked": _iso(held.revoked),
+        "lastUsed": day and day.isoformat(),
+    }
+
+
+def _shown_once(response: Response, issued: Issued) -> dict[str, Any]:
+    response.headers["Cache-Control"] = "no-store"
+    kafka = {"username": issued.kafka_username, "password": issued.kafka_password} if issued.kafka_username else None
+    return {
+        "id": issued.id,
+        "organisation": issued.organisation,
+        "roles": list(issued.roles),
+        "token": issued.token,
+        "kafka": kafka,
+        "expires": _iso(issued.expires),
+        "replacedUntil": _iso(issued.replaced_until),
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
