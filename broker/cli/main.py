@@ -28,9 +28,11 @@ _COMMANDS = (
     "dossier",
     "consent",
     "consume",
+    "webhook",
     "trace",
     "api",
     "router",
+    "webhooks",
     "bench",
 )
 """Modules of this room, in the order of the help; each offers `register(commands)` and sets `run` on its parsers."""

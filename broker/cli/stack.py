@@ -1,5 +1,6 @@
-"""The whole local stack: embedded Kafka and the HTTP interface in this process, routers as children that it supervises."""
+"""The whole local stack: Kafka and the HTTP interface in this process, routers and webhooks as children it supervises."""
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from broker.cli.datadir import Connection, DataDir, LocalCredential
 from broker.cli.installation import Installation
 from broker.cli.processes import Supervised, usual_port
 from broker.cli.site import Progress, Site, site
+from broker.control.log import ControlLog
 from broker.errors import ConfigError
 from broker.model.facts import Organisation
 from broker.settings import Settings
@@ -56,6 +58,7 @@ async def running(
     *,
     ports: Ports = Ports(),
     routers: int = 1,
+    webhooks: bool = True,
     progress: Progress = lambda _line: None,
 ) -> AsyncIterator[Stack]:
     """Start everything on `home`, in order, and stop it in the opposite order; raises `ConfigError` if one runs there."""
@@ -88,7 +91,29 @@ async def running(
                 report=lambda code, number=number: log(Event.CHILD_ENDED, router=number, code=code),  # type: ignore[misc]
             )
             children.append(await held.enter_async_context(child))
+        command = [sys.executable, "-m", "broker.cli.main", "webhooks", "--data-dir", str(home.root)]
+        sender = Supervised(command, home.logs / "webhooks.log", report=lambda code: log(Event.CHILD_ENDED, code=code))
+        if webhooks:
+            await held.enter_async_context(_once_wanted(here.control, sender))
         yield Stack(home, connection, here, installation, services, tuple(children))
+
+
+@asynccontextmanager
+async def _once_wanted(control: ControlLog, sender: Supervised) -> AsyncIterator[None]:
+    """Start the process that sends webhooks when the first agency has one: most installations never need it."""
+
+    async def started() -> None:
+        while not control.state.webhooks.live:
+            await control.wait_for_change(control.state.epoch, timeout=60.0)
+        async with sender:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(started(), name="webhooks")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _alive(home: DataDir) -> bool:
