@@ -1,6 +1,7 @@
 """The state of many subjects: written, read, looked through for birthdays, and rebuilt from the source, in one run.
 
-The file's own figures come from one lane with all subjects; the rebuild reads the real topic through the router's door.
+The file's own figures come from one lane with all subjects; the rebuild reads the real topic through the router's door,
+and so does what an API process keeps of whom the source has.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from broker.control.enforcement import Enforcement
 from broker.model import topics
 from broker.policy.engine import Previous
 from broker.routing.counts import Counts
+from broker.routing.known_subjects import KnownSubjects
 from broker.routing.lane_state import Absorbed, LaneState
 from broker.routing.router import Router
 
@@ -45,6 +47,8 @@ class Figures:
     routed: float
     routed_again: float
     rebuild_s: float
+    known_s: float
+    known_file: int
 
     def as_json(self) -> Mapping[str, Any]:
         """Rounded."""
@@ -60,6 +64,9 @@ class Figures:
             "ratio": round(self.routed_again / self.routed, 3),
             "rebuild_s": round(self.rebuild_s, 1),
             "rebuild_per_s": round(self.subjects / self.rebuild_s),
+            "known_s": round(self.known_s, 1),
+            "known_records_per_s": round(2 * self.subjects / self.known_s),
+            "known_file_mb": round(self.known_file / 1e6, 1),
         }
 
 
@@ -88,7 +95,9 @@ async def measure(here: Site, *, subjects: int, progress: Progress) -> Figures:
     rebuilt = time.perf_counter() - began
     for lane in lanes:
         await lane.close()
-    return Figures(subjects, written, read, looked, size, memory, rates[0], rates[1], rebuilt)
+    progress("reading whom the source has")
+    known = await _known(here, source)
+    return Figures(subjects, written, read, looked, size, memory, rates[0], rates[1], rebuilt, *known)
 
 
 def _file(subjects: int) -> tuple[float, float, float, int, int]:
@@ -116,6 +125,17 @@ def _file(subjects: int) -> tuple[float, float, float, int, int]:
         state.close()
         size = sum(part.stat().st_size for part in Path(folder).iterdir())
     return written, read, looked, size, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+async def _known(here: Site, source: str) -> tuple[float, int]:
+    """How long the first question about the source takes, and the bytes of the file that it leaves."""
+    folder = here.home.root / "known-subjects"
+    known = KnownSubjects(here.clients.consumer, here.lanes, folder, patience_s=3600)
+    began = time.perf_counter()
+    await known.among(source, [])
+    took = time.perf_counter() - began
+    await known.close()
+    return took, sum(part.stat().st_size for part in folder.iterdir())
 
 
 async def _route(here: Site, number: int) -> float:
