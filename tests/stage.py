@@ -91,18 +91,20 @@ class Stage:
         """Partitions of every source topic."""
         return self.stack.site.lanes
 
-    def router_command(self) -> list[str]:
+    def command(self, name: str) -> list[str]:
         """What a child is started with."""
-        return [sys.executable, "-m", "broker.cli.main", "router", "--data-dir", str(self.stack.home.root)]
+        return [sys.executable, "-m", "broker.cli.main", name, "--data-dir", str(self.stack.home.root)]
 
     @asynccontextmanager
-    async def router(self, fault: str | None = None, **environment: str) -> AsyncIterator[Router]:
-        """A router until the block ends, with a fault point if one is named."""
+    async def router(
+        self, fault: str | None = None, *, command: str = "router", **environment: str
+    ) -> AsyncIterator[Router]:
+        """A router, or a child of another command, until the block ends, with a fault point if one is named."""
         log = self.stack.home.logs / f"child-{next(self._numbers)}.log"
         variables = {**os.environ, **self.environment, **environment}
         if fault is not None:
             variables["DATANUTS_FAULT_POINT"] = fault
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.router_command()]
+        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *self.command(command)]
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -208,7 +210,7 @@ async def installation(root: Path, **given: Any) -> AsyncIterator[Stage]:
     with (home.logs / "api.log").open("a", encoding="utf-8") as lines:
         telemetry.configure("api", settings, stream=lines)
         try:
-            async with LocalKafka(root, ROOT / ".cache") as node, running(home, settings, routers=0) as stack:
+            async with LocalKafka(root, ROOT / ".cache") as node, running(home, settings, routers=0, webhooks=False) as stack:
                 yield Stage(node, stack, environment)
         finally:
             telemetry.shutdown()
