@@ -397,6 +397,8 @@ class Services:
     issuer: Issuer | None = None
     iri_base: str = BASE
     """What the IRIs of our own begin with in open forms."""
+    public_url: str | None = None
+    """Where others reach the HTTP interface; None where nobody said so."""
     webhooks: Webhooks | None = None
 
 

@@ -166,6 +166,7 @@ class Installation:
                     issuer=identity.issuer,
                     iri_base=here.settings.iri_base,
                     webhooks=webhooks,
+                    public_url=here.settings.public_url,
                 )
         finally:
             for started in (deliveries, known, consents, confirmation, dossiers):
