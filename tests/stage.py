@@ -91,6 +91,10 @@ class Stage:
         """Partitions of every source topic."""
         return self.stack.site.lanes
 
+    def router_command(self) -> list[str]:
+        """What a router is started with."""
+        return self.command("router")
+
     def command(self, name: str) -> list[str]:
         """What a child is started with."""
         return [sys.executable, "-m", "broker.cli.main", name, "--data-dir", str(self.stack.home.root)]
@@ -210,7 +214,10 @@ async def installation(root: Path, **given: Any) -> AsyncIterator[Stage]:
     with (home.logs / "api.log").open("a", encoding="utf-8") as lines:
         telemetry.configure("api", settings, stream=lines)
         try:
-            async with LocalKafka(root, ROOT / ".cache") as node, running(home, settings, routers=0, webhooks=False) as stack:
+            async with (
+                LocalKafka(root, ROOT / ".cache") as node,
+                running(home, settings, routers=0, webhooks=False) as stack,
+            ):
                 yield Stage(node, stack, environment)
         finally:
             telemetry.shutdown()
