@@ -1,7 +1,6 @@
 """One agreement's deliveries as server-sent events (WHATWG HTML §9.2), for as long as the caller may see them."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -15,7 +14,7 @@ from broker.api.deliveries import After
 from broker.api.pouring import OpenAnswers, Poured
 from broker.api.reading import Reading
 from broker.api.services import Broker
-from broker.delivery.formats import Page
+from broker.delivery.formats import Page, line
 from broker.delivery.streams import position_of
 from broker.errors import BrokerError
 
@@ -104,5 +103,4 @@ async def _farewell(reading: Reading, page: Page, wait_s: float) -> Page:
 
 def _event(item: dict[str, Any]) -> bytes:
     name = "life-cycle" if item["kind"] == "life-cycle" else "delivery"
-    data = json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f"id: {item['cursor']}\nevent: {name}\ndata: {data}\n\n".encode()
+    return f"id: {item['cursor']}\nevent: {name}\ndata: ".encode() + line(item) + b"\n\n"

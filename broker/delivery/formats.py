@@ -4,6 +4,7 @@ Pure: who may see the page was settled before. Another form is one more line in 
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from broker.model.record import schema_id_of
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 AVRO = "application/avro"
+
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,12 @@ class Form:
 
 def as_json(page: Page) -> bytes:
     """One object: the items and the cursor to go on with."""
-    return _text({"agreement": page.stream.agreement, "items": page.items(), "next": page.next})
+    return line({"agreement": page.stream.agreement, "items": page.items(), "next": page.next})
 
 
 def as_ndjson(page: Page) -> bytes:
     """One item per line; pages of one stream may be joined."""
-    return b"".join(_text(item) + b"\n" for item in page.items())
+    return b"".join(line(item) + b"\n" for item in page.items())
 
 
 def as_avro(page: Page) -> bytes:
@@ -122,5 +125,7 @@ def rendered(page: Page, form: Form) -> tuple[bytes, Page]:
     return form.render(held), held
 
 
-def _text(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+def line(value: Any) -> bytes:
+    """JSON on one line, also for readers that end lines where Unicode does (U+0085, U+2028, U+2029)."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()

@@ -2,8 +2,10 @@
 
 import base64
 import json
+from io import BytesIO
 from typing import Any
 
+import fastavro
 import pytest
 
 from broker.model.facts import FactType
@@ -135,3 +137,32 @@ async def test_a_record_whose_schema_has_not_arrived_waits(world: World) -> None
 async def test_answers_are_never_cached(world: World) -> None:
     answer = await world.http.get("/v1/deliveries/parkeren", headers=bearer("agency"))
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_same_page_in_the_form_that_is_asked_for(world: World) -> None:
+    world.deliver(*"abc")
+    own = bearer("agency")
+    as_json = await world.http.get("/v1/deliveries/parkeren?limit=2", headers=own)
+    lines = await world.http.get(
+        "/v1/deliveries/parkeren?limit=2", headers=own | {"Accept": "application/json;q=0.1, application/x-ndjson"}
+    )
+    file = await world.http.get("/v1/deliveries/parkeren?limit=2", headers=own | {"Accept": "avro/binary"})
+    items = as_json.json()["items"]
+    assert [json.loads(line) for line in lines.text.splitlines()] == items
+    rows = list(fastavro.reader(BytesIO(file.content)))
+    assert [row["data"] for row in rows] == [item["data"] for item in items]
+    assert [answer.headers["content-type"] for answer in (as_json, lines, file)] == [
+        "application/json", "application/x-ndjson", "avro/binary",
+    ]  # fmt: skip
+    for answer in (as_json, lines, file):
+        assert answer.headers["vary"] == "Accept"
+        following = await world.http.get(answer.links["next"]["url"], headers=own)
+        assert [item["data"]["achternaam"] for item in following.json()["items"]] == ["c"]
+
+
+async def test_another_form_is_refused_with_those_there_are(world: World) -> None:
+    answer = await world.http.get("/v1/deliveries/parkeren", headers=bearer("agency") | {"Accept": "text/csv"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "NOT_ACCEPTABLE")
+    assert "application/x-ndjson" in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert world.deliveries.reads == []
