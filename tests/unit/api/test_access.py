@@ -1,138 +1,147 @@
-"""Every route against every kind of caller: who gets what, and that refusals tell nothing."""
+"""Every operation of the OpenAPI document against every kind of caller; who may is in `expectations.py`."""
 
 import base64
+from collections.abc import AsyncIterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.unit.api.conftest import TOKENS, World, bearer, document, state, token
+from broker.api import templates
+from broker.api.limits import Pace
+from broker.control.clients import Clients
+from broker.control.local_issuer import LocalIssuer
+from broker.model.facts import ControlState, Fact, FactType
+from broker.model.roles import ROLES
+from tests.unit.api import stand_ins
+from tests.unit.api.conftest import NOW, Keys, World, bearer, document, opened, token
+from tests.unit.api.expectations import ALL, ANONYMOUS, CALLERS, ELSEWHERE, ROWS, Row, expected
+from tests.unit.api.test_pseudonyms import open_study
 
-TRACE = "01" * 16
-FORM = {"subject": "00000000000", "reference": "P-1", "capacity": "schuldeiser"}
-CONSENT = {"subject": "00000000000", "reference": "T-1"}
-CSV = "insz;referentie\n00000000000;P-1\n"
-ADVICE = {"verdict": "favourable", "reference": "DPO-1", "textSha256": "ab" * 32}
-SIGNATURE = {"function": "burgemeester", "mandate": "besluit 1", "textSha256": "ab" * 32}
-ALL = frozenset(TOKENS)
-PURPOSES = {"purposes": list(state().purposes)}
-CEILING = "/v1/products/rijksregister/persoon.v1/ceilings/handhaving"
-PARTIES = {"agency", "source", "operator"}
-
-EVENTS = ("GET", "/v1/deliveries/parkeren/events")
-# route → (body, callers that pass; the others get the status after it)
-ROUTES = [
-    ("GET", "/v1/agreements", None, ALL, {}),
-    ("GET", "/v1/agreements/parkeren", None, PARTIES, {"*": 404}),
-    ("GET", "/v1/agreements/parkeren/text", None, PARTIES, {"*": 404}),
-    ("GET", "/v1/agreements/parkeren/text.pdf", None, PARTIES, {"*": 404}),
-    ("GET", "/v1/agreements/parkeren/difference?from=1&to=1", None, PARTIES, {"*": 404}),
-    ("GET", "/v1/agreements/events", None, ALL, {}),
-    ("POST", "/v1/agreements/drafts", document("nieuw", "gent-parkeren"), {"agency", "operator"}, {"*": 403}),
-    ("POST", "/v1/agreements", document("nieuw", "gent-parkeren"), {"agency"}, {"*": 403}),
-    ("POST", "/v1/agreements/wachtend/request", None, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/wachtend/advice", ADVICE, {"agency", "source"}, {"operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/wachtend/signatures", SIGNATURE, {"agency", "source"}, {"operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/wachtend/publish", None, {"source"}, {"agency": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/wachtend/withdraw", None, {"agency", "source"}, {"operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/wachtend/approve", None, {"source"}, {"agency": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/suspend", None, {"source", "operator"}, {"agency": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/resume", None, {"source"}, {"agency": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/revoke", None, {"source", "operator"}, {"agency": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/end", None, {"source", "agency"}, {"operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/dossiers", FORM, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/dossiers/end", {"subject": "1", "reference": "P-1"}, {"agency"},
-     {"source": 403, "operator": 403, "*": 404}),
-    ("GET", "/v1/agreements/parkeren/dossiers", None, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("GET", "/v1/agreements/parkeren/dossiers/count", None, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/dossiers/bulk", CSV, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/dossiers/end/bulk", CSV, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/consents", CONSENT, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("POST", "/v1/agreements/parkeren/consents/withdraw", CONSENT, {"agency"},
-     {"source": 403, "operator": 403, "*": 404}),
-    ("GET", "/v1/agreements/parkeren/consents", None, {"agency"}, {"source": 403, "operator": 403, "*": 404}),
-    ("GET", "/v1/deliveries/parkeren", None, {"agency"}, {"*": 404}),
-    ("GET", "/v1/deliveries/parkeren/file", None, {"agency"}, {"*": 404}),
-    (*EVENTS, None, {"agency"}, {"*": 404}),
-    ("GET", "/v1/products", None, ALL, {}),
-    ("GET", "/v1/products/rijksregister/persoon.v1", None, ALL, {}),
-    ("POST", "/v1/products/rijksregister/persoon.v1/replacements", {"old": "1", "new": "2"}, {"source"}, {"*": 403}),
-    ("GET", "/v1/products/rijksregister/persoon.v1/ceilings", None, ALL, {}),
-    ("GET", CEILING, None, ALL, {}),
-    ("PUT", CEILING, {"fields": []}, {"source"}, {"*": 403}),
-    ("DELETE", CEILING, None, {"source"}, {"*": 403}),
-    ("GET", "/v1/purposes", None, ALL, {}),
-    ("GET", "/v1/purposes/statistiek", None, ALL, {}),
-    ("PUT", "/v1/purposes", PURPOSES, {"operator"}, {"*": 403}),
-    ("GET", "/v1/organisations", None, ALL, {}),
-    ("POST", "/v1/organisations", {"id": "nieuw", "name": "Nieuw"}, {"operator"}, {"*": 403}),
-    ("GET", "/v1/register-of-processing", None, ALL, {}),
-    ("GET", "/v1/agreements/wachtend/odrl", None, PARTIES, {"*": 404}),
-    ("POST", "/v1/policy/explain", {"agreement": "parkeren", "record": {}}, {"agency", "source"},
-     {"operator": 403, "*": 404}),
-    ("POST", "/v1/policy/compare", {"old": {"agreement": "parkeren"}, "new": {"agreement": "parkeren"}},
-     {"agency", "source"}, {"operator": 403, "*": 404}),
-    ("GET", "/v1/products/rijksregister/persoon.v1/growth?since=persoon.v1", None, ALL, {}),
-    ("GET", f"/v1/traces/{TRACE}", None, {"operator"}, {"*": 403}),
-    ("GET", "/subjects", None, ALL, {}),
-    ("GET", "/schemas/types", None, ALL, {}),
-    ("GET", "/schemas/ids/1", None, ALL, {}),
-    ("GET", "/schemas/ids/2", None, {"agency", "operator"}, {"*": 404}),
-    ("GET", "/subjects/delivery.gent-parkeren.parkeren-value/versions", None, {"agency", "operator"}, {"*": 404}),
-    ("GET", "/subjects/delivery.gent-parkeren.parkeren-value/versions/latest", None, {"agency", "operator"},
-     {"*": 404}),
-]  # fmt: skip
-IDS = [f"{method} {path}" for method, path, *_ in ROUTES]
+ISSUER = "https://idp.example"
 
 
-@pytest.mark.parametrize(("method", "path", "body", "passing", "refusals"), ROUTES, ids=IDS)
-@pytest.mark.parametrize("who", [*TOKENS, None, "wrong"])
-async def test_who_gets_what(world: World, method, path, body, passing, refusals, who) -> None:
-    headers = {None: {}, "wrong": {"Authorization": "Bearer dn_c1_geheim"}}.get(who) if who not in TOKENS else None
-    headers = bearer(who) if headers is None else headers
-    sent = {"content": body, "headers": headers | {"Content-Type": "text/csv"}} if body == CSV else {"json": body}
-    if (method, path) == EVENTS:
-        world.http._transport.app.state.open_answers.end()  # else the answer of who passes goes on
-    answer = await world.http.request(method, path, **{"headers": headers} | sent)
-    if who not in TOKENS:
-        assert answer.status_code == 401
-        assert "Bearer" in answer.headers["WWW-Authenticate"]
-        assert answer.json()["code"] == "UNAUTHENTICATED"
-    elif who in passing:
-        assert answer.status_code in {200, 201}, answer.text
-    else:
-        assert answer.status_code == refusals.get(who, refusals.get("*")), answer.text
+@dataclass
+class Gate:
+    """The application, made once; every cell of the matrix gets the same control log."""
+
+    world: World
+    base: ControlState
+
+    async def ask(self, row: Row, who: str, **named: str) -> httpx.Response:
+        """The answer to `who`, over a control log that nobody changed yet."""
+        app = self.world.http._transport.app
+        self.world.control.state = deepcopy(self.base)
+        app.state.public_pace = Pace()
+        app.state.open_answers.end()  # else an answer that streams goes on
+        sent: dict[str, Any] = {"headers": _authorisation(who)}
+        if isinstance(row.body, str):
+            sent |= {"content": row.body, "headers": {**sent["headers"], "Content-Type": row.form}}
+        elif row.body is not None:
+            sent["json"] = row.body
+        return await self.world.http.request(row.method, row.path(**named), **sent)
 
 
-def test_every_route_is_in_the_matrix(world: World) -> None:
-    app = world.http._transport.app
-    asked = {(method, path.partition("?")[0]) for method, path, *_ in ROUTES}
-    over_history = {"/v1/policy/what-if", "/v1/policy/redecide"}  # who may: test_policy_history.py
-    pages = {"/protocollen", "/protocollen/{agreement}", "/protocollen/{agreement}/tekst"}
-    own = "/v1/agreements/{agreement}/pseudonyms"
-    pseudonyms = {own, f"{own}/rotate", f"{own}/map"}  # who may: test_pseudonyms.py
-    templates = {f"/v1/templates/{verb}" for verb in ("preview", "onboard", "merge")}  # test_templates.py
-    open_routes = {"/livez", "/readyz", *pages, *over_history, *pseudonyms, *templates}
-    for path, methods in app.openapi()["paths"].items():
-        if path in open_routes:
-            continue
-        pattern = path.split("/")
-        for method in methods:
-            assert any(
-                method.upper() == known and _fits(pattern, asked_path.split("/")) for known, asked_path in asked
-            ), f"{method} {path} has no line in the matrix"
+@pytest.fixture(scope="module")
+async def gate() -> AsyncIterator[Gate]:
+    """One application for the whole module."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(templates._Request, "read", lambda *_: (None, SimpleNamespace(rows=())))
+        stubs = {
+            "rehearsals": stand_ins.Rehearsals(),
+            "templates": stand_ins.Templates(),
+            "webhooks": stand_ins.Webhooks(),
+            "looks": stand_ins.Looks(),
+            "tally": stand_ins.Tally(),
+        }
+        async with opened(**stubs) as world:
+            yield _gate(world)
 
 
-def _fits(pattern: list[str], path: list[str]) -> bool:
-    return len(pattern) == len(path) and all(
-        part == other or part.startswith("{") for part, other in zip(pattern, path, strict=True)
+def _gate(world: World) -> Gate:
+    control = world.control
+    _callers(control.state)
+    open_study(world)
+    world.deliver("Peeters")
+    bound = {"issuer": ISSUER, "client": "gent-toepassing", "organisation": "gent-parkeren", "roles": ["agency"]}
+    _write(control.state, FactType.CLIENT_BOUND, f"client/{ISSUER} gent-toepassing", bound)
+    purpose = world.entry("onderzoek").document["purpose"]
+    rotation = {"agency": "gent-parkeren", "purpose": purpose, "epoch": 2}
+    _write(control.state, FactType.PSEUDONYM_ROTATED, f"pseudonym/gent-parkeren/{purpose}", rotation)
+    app, issuer = world.http._transport.app, LocalIssuer(control, Keys())
+    issuer.reached_at("http://broker.test")
+    app.state.services = replace(
+        app.state.services,
+        credentials=stand_ins.credentials(control),
+        history=stand_ins.History(control.state),
+        issuer=issuer,
+        clients=Clients(control, frozenset({ISSUER})),
     )
+    return Gate(world, control.state)
 
 
-async def test_a_foreign_agreement_and_an_unknown_one_look_the_same(world: World) -> None:
-    exits = [f"/v1/deliveries/{{}}{exit_}" for exit_ in ("", "/events", "/file")]
-    for path in ("/v1/agreements/{}", "/v1/agreements/{}/dossiers", *exits):
-        foreign = await world.http.get(path.format("parkeren"), headers=bearer("foreign"))
-        unknown = await world.http.get(path.format("bestaat-niet"), headers=bearer("foreign"))
-        assert (foreign.status_code, foreign.json()) == (unknown.status_code, unknown.json())
+def _callers(state: ControlState) -> None:
+    for who, (organisation, role) in {**CALLERS, "spare": CALLERS["agency"]}.items():
+        if organisation not in state.organisations:
+            _write(state, FactType.ORGANISATION, f"organisation/{organisation}", {"id": organisation, "name": "x"})
+        digest = sha256(_token(who).encode()).hexdigest()
+        data = {"id": f"m-{who}", "organisation": organisation, "sha256": digest, "roles": [role]}
+        _write(state, FactType.CREDENTIAL, f"credential/m-{who}", data)
+
+
+def _write(state: ControlState, kind: FactType, aggregate: str, data: Mapping[str, Any]) -> None:
+    fact = Fact(f"m{state.epoch}", kind, aggregate, state.version(aggregate), NOW + timedelta(hours=1), "test", data)
+    assert state.apply(state.epoch + 1, fact)
+
+
+def _token(who: str) -> str:
+    return f"dn_m-{who}_geheim"
+
+
+def _authorisation(who: str) -> dict[str, str]:
+    return {} if who == "nobody" else {"Authorization": f"Bearer {_token(who)}"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.operation for row in ROWS])
+async def test_who_gets_what(gate: Gate, row: Row) -> None:
+    wrong = []
+    for who in (*CALLERS, *ANONYMOUS):
+        answer = await gate.ask(row, who)
+        status, wanted = answer.status_code, expected(row, who)
+        if status != wanted if wanted else not answer.is_success:
+            wrong.append(f"{who}: {status} instead of {wanted or 'passing'}: {answer.text[:200]}")
+        elif wanted == 401:
+            assert answer.json() == {
+                **answer.json(),
+                "code": "UNAUTHENTICATED",
+                "detail": "a valid credential is needed",
+            }
+            assert "Bearer" in answer.headers["WWW-Authenticate"]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "{agreement}" in row.template and not row.public], ids=str)
+async def test_a_foreign_agreement_and_an_unknown_one_look_the_same(gate: Gate, row: Row) -> None:
+    for who in ALL - row.passes:
+        foreign, unknown = await gate.ask(row, who), await gate.ask(row, who, agreement="bestaat-niet")
+        if foreign.status_code == 404:
+            assert (foreign.content, unknown.status_code) == (unknown.content, 404), who
+
+
+def test_every_operation_has_one_row(gate: Gate) -> None:
+    described = gate.world.http._transport.app.openapi()["paths"]
+    operations = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    assert sorted({row.operation for row in ROWS} | ELSEWHERE) == sorted(operations)
+    assert len({row.operation for row in ROWS}) == len(ROWS)
+
+
+def test_every_role_is_among_the_callers() -> None:
+    assert {role for _, role in CALLERS.values()} == ROLES | {"citizen"}
 
 
 async def test_a_listing_holds_own_agreements_only(world: World) -> None:

@@ -1,0 +1,115 @@
+"""Use-cases that say yes to everybody: behind them only the door decides who passes."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+
+from broker.control.credentials import Credentials
+from broker.delivery.looks import Ends, Held, Progress
+from broker.model.facts import ControlState
+from broker.model.webhook_book import Subscription
+
+
+class History:
+    """Knows the log of now, and no record."""
+
+    def __init__(self, state: ControlState) -> None:
+        self._state = state
+
+    async def state_at(self, _epoch: int) -> ControlState:
+        return self._state
+
+    async def record_at(self, *_place: object) -> None:
+        return None
+
+
+class Rehearsals:
+    """Finds no history."""
+
+    async def run(self, *_asked: object, **_more: object) -> AsyncIterator[Any]:
+        return
+        yield
+
+
+class Templates:
+    """There is nobody to onboard."""
+
+    async def preview(self, *_asked: object, **_more: object) -> list[Any]:
+        return []
+
+    standing = onboard = preview
+
+    async def merger(self, *_asked: object, **_more: object) -> Any:
+        return SimpleNamespace(template="t", to_agency="a", to_agreement="b", transfers=(), problems=())
+
+
+class Webhooks:
+    """One that never called anybody."""
+
+    _held = Subscription("parkeren", "gent-parkeren", "https://gent.example/", 1, 1, None, None, 1)
+
+    async def set(self, *_asked: object, **_more: object) -> tuple[Subscription, str]:
+        return self._held, "geheim"
+
+    async def rotate(self, *_asked: object) -> tuple[Subscription, str]:
+        return self._held, "geheim"
+
+    async def resume(self, *_asked: object, **_more: object) -> Subscription:
+        return self._held
+
+    remove = resume
+
+    async def standing(self, *_asked: object) -> Any:
+        health = dict.fromkeys(("last_success", "failing_since", "last_failure", "next_attempt", "failure"))
+        return SimpleNamespace(subscription=self._held, position=0, lag=0, health=SimpleNamespace(**health, failures=0))
+
+    async def test(self, *_asked: object) -> Any:
+        return SimpleNamespace(failure=None, status=204)
+
+
+class Looks:
+    """Empty topics."""
+
+    async def ends(self, _topic: str) -> Ends:
+        return Ends(0, 0, None, None)
+
+    async def held(self, _topic: str, _since_ms: int) -> Held:
+        return Held(0, 0, 0, 0, 0, whole=True)
+
+    async def progress(self, _topic: str) -> Progress:
+        return Progress(None, None, ())
+
+
+class Tally:
+    """No days."""
+
+    async def of(self, _agreement: str) -> Any:
+        return SimpleNamespace(days=(), whole=True, until=date(2026, 11, 26))
+
+
+class Logins:
+    """Kafka without users."""
+
+    async def ensure_scram_user(self, _name: str, _password: str) -> None:
+        """Nothing."""
+
+    async def allow_read_topic(self, _principal: str, _topic: str, _group: str) -> None:
+        """Nothing."""
+
+    async def remove_user_access(self, _principal: str) -> None:
+        """Nothing."""
+
+    async def delete_scram_user(self, _name: str) -> None:
+        """Nothing."""
+
+    async def grants(self) -> tuple[()]:
+        return ()
+
+    async def scram_users(self) -> frozenset[str]:
+        return frozenset()
+
+
+def credentials(control: Any) -> Credentials:
+    """The use-cases themselves, over the control log of the test."""
+    return Credentials(control, Logins())
