@@ -13,9 +13,6 @@ class Window:
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._ids
 
-    def __bool__(self) -> bool:
-        return bool(self._ids)
-
     def add(self, identifier: str) -> None:
         """Remember one more, and forget the oldest if there are too many."""
         self._ids[identifier] = None
@@ -50,10 +47,8 @@ class Progress:
         self.at = after
 
     def pass_over(self, after: str | None) -> None:
-        """There is nothing to hand over up to here."""
+        """There is nothing to hand over up to here; that settles nothing."""
         self.at = after
-        if not self._given:
-            self._done = after
 
     def settle(self) -> None:
         """The consumer is done with everything that was handed over."""

@@ -183,7 +183,7 @@ class Subscription(Generic[Event]):
                 if event is not None:
                     return event
             if self._autocommit:
-                await self._keep()
+                await self.commit()
             if self._over:
                 raise StopAsyncIteration
             await self._fetch()

@@ -1,6 +1,7 @@
 """Whatever fails and whenever the program ends: nothing is lost, order is kept, and only what was not kept comes again."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -87,6 +88,17 @@ class Consumer(RuleBasedStateMachine):
             assert item.id not in self.effects or item.id in self.doubtful
             self.effects.append(item.id)
             self.doubtful.add(item.id)
+
+    @precondition(lambda self: self.reader is not None)
+    @rule()
+    def fail_in_the_body(self) -> None:
+        """The program ends in order, but before it did anything with the item in hand."""
+        before = dict(self.broker.positions.kept)
+        with suppress(StopAsyncIteration):
+            item = self.runner.run(anext(self.reader))
+            assert item.id not in self.effects or item.id in self.doubtful
+        self._kept(before)
+        self.end(clean=True)
 
     @precondition(lambda self: self.reader is not None and self.explicit)
     @rule()
