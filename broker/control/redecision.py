@@ -6,7 +6,7 @@ said, and then only the policy is checked: that the version was the one in force
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -20,12 +20,12 @@ from broker.model.decision import RECORD_KINDS, Decision, Kind, Reason, Release
 from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
 from broker.model.record import WIRE_HEADER_BYTES, wire_header
-from broker.policy import documents, reference
+from broker.policy import reference
 from broker.policy.calendar import instant_of, milliseconds
 from broker.policy.limit_documents import ceiling_document
 from broker.policy.limits import Limits, limits_of, own_ceiling
 from broker.policy.reference import Known, Values
-from broker.policy.standing import Standing
+from broker.policy.standing import Standing, amended_at, standing_of
 from broker.schema.avro import Schema, load_schema
 from broker.schema.guard import Walker, compile_walk
 from broker.schema.reference import decode, value_at
@@ -153,9 +153,16 @@ async def redecide(history: History, receipt: Receipt, today: ControlState) -> t
     leaves = {leaf.agreement: leaf for leaf in receipt.decisions}
     limits = limits_of(state)
     found = []
-    for entry in sorted(entries, key=lambda each: each.id):
-        leaf = leaves.pop(entry.id, None)
-        again = _again(_Case(entry, limits, then, papers, receipt), leaf, state, today)
+    cases = {
+        entry.id: _Case(entry, state.versions_of(entry.id), limits, then, papers, receipt)
+        for entry in sorted(entries, key=lambda each: each.id)
+    }
+    introduced = all(identifier in cases and cases[identifier].introduced for identifier in leaves)
+    for identifier, case in cases.items():
+        leaf = leaves.pop(identifier, None)
+        if leaf is None and introduced:  # the record was read again for those that have a leaf
+            continue
+        again = _again(case, leaf, state, today)
         found += [again] if again is not None else []
     found += [_policy_only(state, today, leaf, "") for leaf in leaves.values()]
     return tuple(found)
@@ -235,16 +242,21 @@ class _Case:
     """One agreement of then, and one record."""
 
     entry: AgreementEntry
+    versions: Mapping[int, AgreementEntry]
     limits: Limits
     then: _Then
     papers: PapersThen
     receipt: Receipt
 
+    @property
+    def introduced(self) -> bool:
+        """Whether the agreement came into force between the record and the receipt, and may have been told of it then."""
+        since = max(at for at in (self.entry.activated_at, amended_at(self.entry)) if at is not None)
+        return self.then.appended_ms < milliseconds(since) <= self.receipt.decided_at_ms
+
     def decisions(self) -> Iterator[Decision | Reason]:
         """What may have been decided: by when the previous record can have been decided, which its log does not tell."""
-        agreement = documents.agreement(self.entry.document)
-        above = not self.limits.allow(agreement)
-        standing = Standing(agreement, self.entry.state, self.entry.activated_at, above_ceiling=above)
+        standing = standing_of(self.entry, self.versions, self.limits.allow)
         now, papers = self.receipt.decided_at_ms, self.papers.of(self.then.key)
         for at in self._instants(standing, now):
             before = self.then.before and Known(self.then.before.values, instant_of(at))
@@ -258,13 +270,22 @@ class _Case:
                 consents=papers.consents,
                 appended=instant_of(min(self.then.appended_ms, now)),
             )
+        if self.introduced and self.then.after is not None:
+            known, appended = (
+                Known(self.then.after, instant_of(self.then.appended_ms)),
+                instant_of(self.then.appended_ms),
+            )
+            told = reference.Papers(papers.dossiers, papers.consents)
+            decision = reference.introduce(standing, known, papers=told, now=instant_of(now), appended=appended)
+            if decision is not None:
+                yield decision
 
     def _instants(self, standing: Standing, now: int) -> list[int]:
         before, term = self.then.before, standing.agreement.term
         if before is None:
             return [now]
         first = milliseconds(before.at)
-        turns = (term.start, term.end, standing.activated_at)
+        turns = (term.start, term.end, standing.activated_at, *(former.until for former in standing.formers))
         between = [milliseconds(turn) for turn in turns if turn is not None]
         return [first, *(turn for turn in between if first < turn < now), max(first, now)]
 

@@ -51,6 +51,7 @@ class Departure(StrEnum):
     DELETED = "DELETED"
     CONSENT_ENDED = "CONSENT_ENDED"
     REPLACED = "REPLACED"
+    AMENDED = "AMENDED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ class Plan:
     `where` tests the encoded values of `engine.paths`; `answers` gives the attested answers on a calendar day, None
     where the agreement is not an attestation; `timed` those of them that the day alone can change, None where there are
     none. `[start, end)`, from `activated` on, is where a previous decision counts as "was"; from `amended` on it was
-    about the same questions.
+    about the same questions. `formers` are the versions before, with the instant up to which each was in force, where any
+    had another population or (`renewed`) other fields.
     """
 
     index: int
@@ -44,6 +45,18 @@ class Plan:
     releases: Mapping[Kind, Release]
     departures: Mapping[Departure, Release]
     withholds: Mapping[Reason, Withhold]
+    formers: tuple[tuple[int, "Plan"], ...] = ()
+    renewed: bool = False
+    """Whether, as a former version, it released other fields."""
+
+    def version_at(self, told: int) -> "Plan":
+        """The version under which the agency was told at `told`."""
+        return next((former for until, former in self.formers if told < until), self)
+
+    @property
+    def since(self) -> int:
+        """When it last came into force with another population or other fields, as far as that is known."""
+        return max(self.activated, self.formers[-1][0] if self.formers else self.activated)
 
     def live(self, at: int) -> bool:
         """Whether the agreement was activated and in term at `at`."""

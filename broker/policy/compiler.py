@@ -7,7 +7,7 @@ no equality (ranges and prefixes alone, everyone) is looked at for every record.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from broker.errors import Invalid
@@ -28,7 +28,7 @@ from broker.policy.buckets import FOREVER, Bucket, Plan, Values
 from broker.policy.calendar import milliseconds
 from broker.policy.engine import Engine
 from broker.policy.reference import is_attestation
-from broker.policy.standing import Standing
+from broker.policy.standing import Former, Standing, released
 from broker.policy.views import EncodeLiteral, SchemaView
 from broker.schema.leaf_values import literal_of
 from broker.schema.varints import content
@@ -50,7 +50,8 @@ def compile_engine(
         key=lambda standing: standing.agreement.id,
     )
     wheres = [_flat(standing.agreement.population.where) for standing in chosen]
-    used = {leaf.path for where in wheres for leaf in leaves_of(where)} | {
+    populations = [former.agreement.population.where for standing in chosen for former in standing.formers]
+    used = {leaf.path for where in (*wheres, *populations) for leaf in leaves_of(where)} | {
         path for standing in chosen for path in _compared(standing.agreement)
     }
     ordered = tuple(sorted(used | set(paths)))
@@ -179,7 +180,17 @@ def _plan(index: int, standing: Standing, where: Constraint, bytes_of: _Bytes) -
         releases=releases,
         departures={reason: Release(agreement.id, Kind.LEFT_POPULATION, None, reason) for reason in Departure},
         withholds={reason: Withhold(agreement.id, reason) for reason in Reason if reason.receipted},
+        formers=tuple(
+            (milliseconds(former.until), _former(index, standing, former, bytes_of)) for former in standing.formers
+        ),
     )
+
+
+def _former(index: int, standing: Standing, former: Former, bytes_of: _Bytes) -> Plan:
+    """An earlier version, to ask who belonged to it."""
+    before = replace(standing, agreement=former.agreement, formers=())
+    plan = _plan(index, before, _flat(former.agreement.population.where), bytes_of)
+    return replace(plan, renewed=released(former.agreement) != released(standing.agreement))
 
 
 def _asked(agreement: Agreement, among: Collection[Transform]) -> tuple[ReleasedField, ...]:

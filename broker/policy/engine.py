@@ -19,7 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from broker.model.agreement import State
 from broker.model.decision import Decision, Departure, Kind, Reason, Release, Withhold
+from broker.policy.amended import turned
 from broker.policy.buckets import FOREVER, Bucket, Decided, Plan, Values
 from broker.policy.calendar import belgian_day
 from broker.policy.papers import NO_PAPERS, Papers, PapersAt, Told
@@ -52,10 +54,11 @@ class Engine:
     """Immutable compiled form of a product's agreements; `plans[i].index == i`.
 
     `paths` are the leaf paths whose encoded values it takes, sorted: those that populations and attestations use (and
-    any the compiler was asked to add).
+    any the compiler was asked to add). `newest` is when the latest of those that deliver now came into force: whoever was
+    told of a subject since needs no introduction to it.
     """
 
-    __slots__ = ("_everyone", "_filed", "_tables", "paths", "plans")
+    __slots__ = ("_everyone", "_filed", "_tables", "_turned", "newest", "paths", "plans")
 
     def __init__(
         self,
@@ -69,10 +72,13 @@ class Engine:
         self._tables = tables
         self._everyone = everyone
         self._filed = {plan.agreement.id: plan for plan in plans if plan.agreement.population.dossiers}
+        delivering = (plan for plan in plans if plan.state is State.ACTIVE and not plan.above_ceiling)
+        self.newest = max((plan.since for plan in delivering), default=-FOREVER)
+        self._turned = tuple(plan for plan in plans if plan.formers)
 
     def batch(self, now: int) -> "Batch":
         """A batch of decisions at the instant `now` (ms); its cost does not depend on the number of plans."""
-        return Batch(self._tables, self._everyone, self._filed, self.plans, now)
+        return Batch(self._tables, self._everyone, self._filed, self.plans, now, self._turned)
 
     def decide(
         self, before: Previous | None, after: Values | None, kind: Kind, now: int, papers: Papers = NO_PAPERS
@@ -96,6 +102,8 @@ class Batch:
         "_records",
         "_tables",
         "_today",
+        "_turned",
+        "_turned_at",
     )
 
     def __init__(
@@ -105,7 +113,10 @@ class Batch:
         filed: Mapping[str, Plan],
         plans: Sequence[Plan],
         now: int,
+        turned: Sequence[Plan] = (),
     ) -> None:
+        self._turned = turned
+        self._turned_at = max((plan.since for plan in turned), default=-FOREVER)
         self._tables = tables
         self._everyone = everyone
         self._filed = filed
@@ -138,6 +149,8 @@ class Batch:
             found = self._changed(before, after, kind, papers, appended)
         else:
             found = self._unchanged(after, before[1], kind)
+        if before is not None and before[1] < self._turned_at:
+            found = self._since_amended(found, before, after, kind, papers, appended)
         self._receipted += len(found)
         return found
 
@@ -168,6 +181,21 @@ class Batch:
             return plan.withholds[Reason.NO_CONSENT]
         kind, without = Kind.CHANGED if was else Kind.INITIAL, after.keys - after.agreed
         return Release(plan.agreement.id, kind, after.reference, without=without)
+
+    def introduce(
+        self, known: Previous, papers: Papers = NO_PAPERS, appended: int = FOREVER
+    ) -> Sequence[tuple[int, Release]]:
+        """What agreements that came into force since `known` are told of a subject without a new record.
+
+        Counted as a record is: ask a batch of its own.
+        """
+        turns = {plan.index: turned(plan, papers, known.at, self._now) for plan in self._turned}
+        return [
+            (index, decision)
+            for index, decision in self.decide(known, known.values, Kind.CHANGED, papers, appended)
+            if isinstance(decision, Release)
+            and (decision.kind is Kind.INITIAL or ((turn := turns.get(index)) is not None and turn.tells(decision)))
+        ]
 
     def counts(self) -> Counts:
         """Counts of the records asked so far; OUTSIDE_POPULATION by subtraction, never by looking at a plan."""
@@ -320,6 +348,30 @@ class Batch:
         if isinstance(decision, Release):
             return Release(decision.agreement, decision.kind, standing.reference, without=standing.keys - granted)
         return decision
+
+    def _since_amended(
+        self,
+        found: Decided,
+        before: Previous,
+        after: Values | None,
+        kind: Kind,
+        papers: Papers,
+        appended: int,
+    ) -> Decided:
+        """`found`, with the agreements that were amended since they were told asked by the version of then who belonged."""
+        decisions = dict(found)
+        for plan in self._turned:
+            turn = turned(plan, papers, before.at, self._now)
+            if turn is None:
+                continue
+            decision = turn.decide(before.values, after, kind, appended)
+            if plan.agreement.population.dossiers and after is not None and plan.where(after):
+                moved = (decision is None) - (plan.index not in decisions)
+                self._lacking[plan.index] = self._lacking.get(plan.index, 0) + moved
+            decisions.pop(plan.index, None)
+            if decision is not None:
+                decisions[plan.index] = decision
+        return sorted(decisions.items())
 
     def _lack(self, buckets: Iterable[Bucket], after: Values) -> None:
         """Count NO_DOSSIER for plans whose `where` holds, as if no dossier were open; `_on_file` takes back its own."""

@@ -9,13 +9,16 @@ by themselves, `reconsider` has told before: a record finds them as they are now
 - `was` = there were previous values, they were a member's, something was agreed to, and when the agency was last told of the subject
   (the previous decision, or later a paper's beginning) the agreement had been activated and was in term.
 - `is` = there are values and they are a member's.
+- Where the agreement was amended since it was told, `was` is asked of the version it was told under.
 - A subject that goes on under another identity is in no population.
 - Neither: counted, never receipted: NO_DOSSIER where only the dossier is missing, else OUTSIDE_POPULATION.
 - One of both, but the agreement may not deliver now: withheld as REVOKED, SUSPENDED, NOT_IN_TERM (also when ended) or
   ABOVE_CEILING, the first that applies.
 - `is`, but nothing was agreed to both now and when the record was appended: withheld as NO_CONSENT.
 - `is`, not `was`: released as `initial`, whatever the record's kind: the agency gets the full projected state.
-- `was`, not `is`: released as `left-population` with a reason class and no values: DELETED or RECORD_CHANGED.
+- `was`, not `is`: released as `left-population` with a reason class and no values: DELETED, AMENDED where the present
+  version would not have had the subject before either, else RECORD_CHANGED. AMENDED too where it is the present version
+  that asks for a consent, and there is none.
 - Both: released under the record's kind; but an attestation (its fields are attested answers, and own references at
   most) whose answers are the same as before is withheld as UNCHANGED_ANSWER, if these were the questions then.
 - The own reference is that of the open dossier that began first (then the smallest text). A release leaves out the
@@ -31,6 +34,10 @@ that time alone changes: `told` is what the papers were when the lane last told 
 - `was`, and no more: `left-population`: REPLACED by another identity, DOSSIER_ENDED, or CONSENT_ENDED where only the
   consent is gone.
 - Withheld where the agreement may not deliver now, as above.
+
+An agreement that comes into force is introduced to the subjects it finds, by the rules for a record that states the same
+again: what they release as `initial`, and for an amendment what they release as a departure, or where it has other fields
+as `changed`. Whatever else they say is no answer here.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -53,7 +60,7 @@ from broker.model.agreement import (
 from broker.model.decision import Decision, Departure, Kind, Reason, Release, Withhold
 from broker.policy import attest
 from broker.policy.calendar import belgian_day, milliseconds
-from broker.policy.standing import Standing
+from broker.policy.standing import Standing, released
 
 Values = Mapping[str, str | None]
 
@@ -105,12 +112,13 @@ def decide(
 
     `appended` is the instant the record entered the log; None where it is `now`.
     """
-    agreement, papers = standing.agreement, Papers(dossiers, consents, replaced).of(standing.agreement)
+    agreement, all_papers = standing.agreement, Papers(dossiers, consents, replaced)
+    papers = all_papers.of(agreement)
     on_file, agreed = open_file(agreement, papers, now), allowed(agreement, papers, now)
-    here = not papers.gone(agreement)
-    was = before is not None and holds(agreement.population.where, before.values) and here and on_file and bool(agreed)
+    then = agreement if before is None else standing.version_at(told_at(before.at, papers, now))
+    was = before is not None and belonged(then, before.values, all_papers, now)
     was = was and before is not None and live(standing, told_at(before.at, papers, now))
-    located = after is not None and holds(agreement.population.where, after) and here
+    located = after is not None and holds(agreement.population.where, after) and not papers.gone(agreement)
     is_ = located and on_file
     if not was and not is_:
         return Reason.NO_DOSSIER if located else Reason.OUTSIDE_POPULATION
@@ -118,8 +126,11 @@ def decide(
     if reason is not None:
         return Withhold(agreement.id, reason)
     reference = own_reference(agreement, papers.dossiers, now)
-    if not is_ or after is None:
+    amended = then is not agreement
+    if not is_ or after is None or (was and amended and not agreed):
         departure = Departure.DELETED if after is None else Departure.RECORD_CHANGED
+        if after is not None and amended and before and not belonged(agreement, before.values, all_papers, now):
+            departure = Departure.AMENDED
         return Release(agreement.id, Kind.LEFT_POPULATION, reference, departure)
     granted = agreed & allowed(agreement, papers, appended or now)
     if not granted:
@@ -170,6 +181,36 @@ def reconsider(
         return Withhold(agreement.id, Reason.NO_CONSENT)
     reference, without = own_reference(agreement, papers.dossiers, now), keys(agreement) - agreed
     return Release(agreement.id, Kind.CHANGED if was else Kind.INITIAL, reference, without=without)
+
+
+def introduce(
+    standing: Standing, known: Known, *, papers: Papers, now: datetime, appended: datetime | None = None
+) -> Release | None:
+    """What an agreement that came into force since `known` is told of a subject without a new record."""
+    decision = decide(
+        standing,
+        known,
+        known.values,
+        kind=Kind.CHANGED,
+        now=now,
+        dossiers=papers.dossiers,
+        consents=papers.consents,
+        replaced=papers.replaced,
+        appended=appended,
+    )
+    if not isinstance(decision, Release):
+        return None
+    then = standing.version_at(told_at(known.at, papers.of(standing.agreement), now))
+    departs = then is not standing.agreement and decision.kind is Kind.LEFT_POPULATION
+    renewed = decision.kind is Kind.CHANGED and released(then) != released(standing.agreement)
+    return decision if decision.kind is Kind.INITIAL or departs or renewed else None
+
+
+def belonged(agreement: Agreement, values: Values, papers: Papers, at: datetime) -> bool:
+    """Whether a subject with these values and papers is a member to whom something is released."""
+    own = papers.of(agreement)
+    inside = holds(agreement.population.where, values) and not own.gone(agreement)
+    return inside and open_file(agreement, own, at) and bool(allowed(agreement, own, at))
 
 
 def holds(constraint: Constraint, values: Values) -> bool:

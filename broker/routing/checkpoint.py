@@ -34,24 +34,23 @@ class Checkpoint:
 
     async def commit(
         self,
-        offsets: Mapping[TopicPartition, int],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
         *,
-        stamp: str,
         still_current: Callable[[], Awaitable[bool]],
     ) -> bool:
-        """Write and commit everything, with `stamp` on the offsets; False if `still_current` said no at the end.
+        """Write and commit everything; False if `still_current` said no at the end.
 
         Raises `Fenced` when another owner holds the lane, `Doubt` when the outcome is unknown.
         """
         try:
-            return await asyncio.wait_for(self._commit(offsets, stamp, still_current), COMMIT_DEADLINE_S)
+            return await asyncio.wait_for(self._commit(offsets, still_current), COMMIT_DEADLINE_S)
         except ProducerFenced as error:
             raise Fenced("another router owns this lane") from error
         except (KafkaError, TimeoutError) as error:
             raise Doubt("commit did not complete", operator=type(error).__name__) from error
 
     async def _commit(
-        self, offsets: Mapping[TopicPartition, int], stamp: str, still_current: Callable[[], Awaitable[bool]]
+        self, offsets: Mapping[TopicPartition, OffsetAndMetadata], still_current: Callable[[], Awaitable[bool]]
     ) -> bool:
         producer = self._producer
         # Step 1: open. From here until step 5 nothing may wait for anyone but Kafka (readers of the outputs wait too).
@@ -69,8 +68,7 @@ class Checkpoint:
         await asyncio.gather(*sent)
         fault_point(FaultPoint.PRODUCED)
         # Step 4: the source offsets; their metadata tells a new owner under what knowledge the lane last decided.
-        stamped = {target: OffsetAndMetadata(offset, stamp) for target, offset in offsets.items()}
-        await producer.send_offsets_to_transaction(stamped, topics.ROUTER_GROUP)
+        await producer.send_offsets_to_transaction(dict(offsets), topics.ROUTER_GROUP)
         fault_point(FaultPoint.OFFSETS_SENT)
         # Step 5: the last look at the control log (R6); an outdated decision is aborted and made again.
         if not await still_current():

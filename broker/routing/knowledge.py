@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from broker.model.barrier import Barrier
 from broker.model.receipt import Coordinates
 from broker.policy.calendar import belgian_day
+from broker.routing.backfill import Reach, Slice, read_reach
 from broker.routing.looks import Look
 from broker.routing.outlet import Instant
 from broker.routing.plans import TopicPlan
@@ -26,7 +27,8 @@ class Knowledge:
     """Policies, papers and decision instant for one batch of one lane; all policies as of one `policy_epoch`.
 
     `causes` are what is told with this batch beside its records, by `looks`; `told` is up to where everything is then.
-    With `more` causes waiting, records wait too: they are decided on papers that were told.
+    With `more` causes waiting, records wait too: they are decided on papers that were told. `slice` are records to be read
+    again for agreements that came into force; `reaches` is how far that came once this is committed.
     """
 
     epoch: int
@@ -39,24 +41,26 @@ class Knowledge:
     looks: Sequence[Look]
     told: Position
     more: bool
+    slice: Slice | None
+    reaches: Mapping[str, Reach]
     barriers: Sequence[Barrier]
     keys: LaneKeys
     receipt_frame: bytes
 
-    @property
-    def stamp(self) -> str:
-        """What goes with the committed offsets: from where a new owner owes barriers, decides, and tells what comes."""
-        return f"{self.epoch}/{self.instant.at_ms}/{self.told.told_ms}"
+    def stamp(self, topic: str) -> str:
+        """What goes with a committed offset: from where a new owner owes barriers, decides, tells what comes, and reads again."""
+        reach = self.reaches.get(topic, Reach()).encode()
+        return f"{self.epoch}/{self.instant.at_ms}/{self.told.told_ms}/{reach}"
 
     def coordinates(self, topic: str, lane: int) -> Coordinates:
         """Receipt coordinates of this batch for one source topic."""
         return Coordinates(topic, lane, self.epoch, self.subjects_offset, self.instant.at_ms)
 
 
-def stamped(metadata: str | None) -> tuple[int, int, int]:
-    """Epoch, decision instant and instant told (ms) of a committed offset; (-1, 0, 0) where nothing was decided yet."""
-    epoch, at_ms, told_ms, *_ = (*(metadata or "").split("/"), "", "", "")
-    return int(epoch or -1), int(at_ms or 0), int(told_ms or at_ms or 0)
+def stamped(metadata: str | None) -> tuple[int, int, int, Reach]:
+    """Epoch, decision instant, instant told (ms) and backfills of a committed offset; (-1, 0, 0, -) where nothing was decided yet."""
+    epoch, at_ms, told_ms, reach, *_ = (*(metadata or "").split("/"), "", "", "", "")
+    return int(epoch or -1), int(at_ms or 0), int(told_ms or at_ms or 0), read_reach(reach)
 
 
 def instant(at_ms: int) -> Instant:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import TopicPartition
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from broker.control.log import ControlLog
 from broker.errors import PositionLost, Stale
@@ -16,6 +16,7 @@ from broker.model import topics
 from broker.model.barrier import barriers_due
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous
+from broker.routing.backfill import BackfillReader, Reach, Slice
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
 from broker.routing.lane_state import Absorbed, LaneState
@@ -90,6 +91,9 @@ class Lane:
     """The last day for which subjects were looked through."""
     _next: dict[str, int] = field(default_factory=dict)  # committed
     _read: dict[str, int] = field(default_factory=dict)  # fetched, at or ahead of committed
+    _reaches: dict[str, Reach] = field(default_factory=dict)
+    _backfill: BackfillReader = field(init=False)
+    _slice: Slice | None = None  # read, but not committed
     _fetching: asyncio.Task[Any] | None = None
     _size: int = FEWEST
     _seen: int = -1  # epoch of the last refresh
@@ -98,6 +102,9 @@ class Lane:
     _epoch: int = -1
     _told: int = -2  # policy epoch whose topics the producer knows
     _committed_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._backfill = BackfillReader(lambda: self.clients.consumer(None), self.number)
 
     async def open(self) -> None:
         """Take the lane (R1): fence the predecessor, then read committed positions, then seek, then catch up the state."""
@@ -114,8 +121,10 @@ class Lane:
         if self._records is None:
             self._records = LastRecords(self.clients.reader(), self.number)
             await self._records.consumer.start()
-        self._next.clear()
-        self._read.clear()
+        await self._backfill.close()
+        self._slice = None
+        for known in (self._next, self._read, self._reaches):
+            known.clear()
         self._told, self._told_ms, self._day = -2, 0, None
         self._committed_ms = self.clock_ms()
         await self._follow(self.plans.at(self.control.state))
@@ -134,6 +143,7 @@ class Lane:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError, KafkaError):
                 await self._fetching
+        await self._backfill.close()
         others = (self._subjects, self._records)
         for client in (self._producer, self._consumer, *(each.consumer for each in others if each is not None)):
             if client is not None:
@@ -149,7 +159,8 @@ class Lane:
             self._fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size))
         changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000))
         try:
-            await asyncio.wait({self._fetching, changed}, return_when=asyncio.FIRST_COMPLETED)
+            waits = 0 if any(reach.under_way for reach in self._reaches.values()) else None
+            await asyncio.wait({self._fetching, changed}, timeout=waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
         if not self._fetching.done():
@@ -180,6 +191,10 @@ class Lane:
         # that what is released now counts as released later, whatever the clocks of other machines say.
         self._now_ms = max(self._now_ms, self.clock_ms(), self.plans.activated_ms)
         causes = await self._causes(plans, self._now_ms)
+        more = len(causes) == _MOST_CAUSES
+        self._slice = self._slice or await self._next_slice(plans, self._now_ms)
+        slice_ = None if more else self._slice
+        after = {} if slice_ is None else {slice_.topic: slice_.reach.advanced(slice_.next)}
         return Knowledge(
             epoch=self._seen,
             policy_epoch=policy_epoch,
@@ -188,9 +203,11 @@ class Lane:
             plans=plans,
             subjects=self.subjects,
             causes=causes,
-            looks=await looks(causes, self._held, self.state, self.subjects, self.records),
+            looks=await looks(causes, self._held, self._remembered, self.subjects, self.records),
             told=self.subjects.position(causes, self._now_ms),
-            more=len(causes) == _MOST_CAUSES,
+            more=more,
+            slice=slice_,
+            reaches=self._reaches | after,
             barriers=due if self._next else (),
             keys=self.keys,
             receipt_frame=self.receipt_frame,
@@ -208,9 +225,27 @@ class Lane:
         subjects.come(now_ms)
         return subjects.causes(_MOST_CAUSES)
 
-    def previous(self, plan: TopicPlan, keys: Collection[bytes]) -> dict[bytes, Previous]:
-        """What the lane knew of these subjects before the batch; nothing is kept where no agreement looks."""
-        return self.state.read(plan.topic, keys) if plan.outlets else {}
+    async def _next_slice(self, plans: Mapping[str, TopicPlan], now_ms: int) -> Slice | None:
+        """What is to be read again next, for agreements that came into force since."""
+        for topic, plan in plans.items():
+            reach = self._reaches.get(topic, Reach())
+            if plan.engine.newest > reach.at_ms and not reach.under_way:
+                self._reaches[topic] = reach.begun(self._next[topic], now_ms)
+        due = next((topic for topic, reach in self._reaches.items() if reach.under_way), None)
+        if due is None:
+            await self._backfill.close()
+            return None
+        return await self._backfill.read(due, self._reaches[due], wait=self._fetching is not None)
+
+    def previous(
+        self, plan: TopicPlan, keys: Collection[bytes], reach: Reach | None = None
+    ) -> Mapping[bytes, Previous]:
+        """What the lane knew of these subjects before the batch (and told them up to `reach`); nothing where no agreement looks."""
+        return self._remembered(plan.topic, keys, reach) if plan.outlets else {}
+
+    def _remembered(self, topic: str, keys: Collection[bytes], reach: Reach | None = None) -> Mapping[bytes, Previous]:
+        told = reach or self._reaches.get(topic, Reach())
+        return {key: told.told(known) for key, known in self.state.read(topic, keys).items()}
 
     def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
         """A new unit of work, whose outputs carry the batch's whole second as timestamp."""
@@ -233,9 +268,14 @@ class Lane:
         reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}
         # All positions, so that a quiet topic's does not expire beside a busy one.
         positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
-        offsets = {TopicPartition(topic, self.number): next_ for topic, next_ in positions.items()}
-        if not await work.commit(offsets, stamp=knowledge.stamp, still_current=still_current):
+        offsets = {
+            TopicPartition(topic, self.number): OffsetAndMetadata(next_, knowledge.stamp(topic))
+            for topic, next_ in positions.items()
+        }
+        if not await work.commit(offsets, still_current=still_current):
             return False
+        if knowledge.slice is not None:
+            self._reaches, self._slice = dict(knowledge.reaches), None
         self._next.update(reached)
         self._epoch = knowledge.epoch
         self._committed_ms = self.clock_ms()
@@ -254,7 +294,7 @@ class Lane:
     def idle(self, knowledge: Knowledge) -> bool:
         """Whether there is nothing to commit but records; once a day the positions, so that the broker never expires them."""
         recommit = bool(self._next) and self.clock_ms() - self._committed_ms > _RECOMMIT_MS
-        return not (knowledge.barriers or knowledge.causes or recommit)
+        return not (knowledge.barriers or knowledge.causes or knowledge.slice or recommit)
 
     @property
     def subjects(self) -> Subjects:
@@ -310,7 +350,7 @@ class Lane:
             if position is None or position.offset < 0:
                 raise PositionLost(f"lane {self.number} of {target.topic} has no committed position")
             self._next[target.topic] = self._read[target.topic] = position.offset
-            epoch, at_ms, told_ms = stamped(position.metadata)
+            epoch, at_ms, told_ms, self._reaches[target.topic] = stamped(position.metadata)
             self._epoch, self._now_ms = max(self._epoch, epoch), max(self._now_ms, at_ms)
             self._told_ms = max(self._told_ms, told_ms)
         if self._fetching is not None:

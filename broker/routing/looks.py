@@ -1,6 +1,6 @@
 """Looks: a subject reconsidered under one agreement, with all that takes; and where its present value is read from."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ _NEAR = 500
 
 Held = Mapping[str, Sequence[tuple[TopicPlan, Plan]]]
 """By agreement, and by product ("<source>/<product>"): the plan of the topic, and the agreement's own in its engine."""
+
+Remembered = Callable[[str, Collection[bytes]], Mapping[bytes, Previous]]
+"""What a lane knows of some subjects of a topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +51,29 @@ def held(plans: Mapping[str, TopicPlan]) -> Held:
 
 
 async def looks(
-    causes: Sequence[Cause], plans: Held, state: LaneState, subjects: Subjects, records: "LastRecords"
+    causes: Sequence[Cause], plans: Held, previous: Remembered, subjects: Subjects, records: "LastRecords"
 ) -> Sequence[Look]:
     """What there is to reconsider: subjects of which there is a record, in the order of the causes."""
     asked = [(cause, topic, plan) for cause in causes for topic, plan in plans.get(cause.place.agreement, ())]
     keys: dict[str, set[bytes]] = {}
     for cause, topic, _ in asked:
         keys.setdefault(topic.topic, set()).add(cause.place.subject)
-    known = {topic: state.read(topic, subjects_of) for topic, subjects_of in keys.items()}
+    known = {topic: previous(topic, subjects_of) for topic, subjects_of in keys.items()}
     values = {
-        topic: await records.read(topic, {previous.offset for previous in found.values()})
-        for topic, found in known.items()
+        topic: await records.read(topic, {last.offset for last in found.values()}) for topic, found in known.items()
     }
     return [
         Look(
             cause,
             topic,
             plan,
-            previous,
+            last,
             subjects.told(cause.place),
             subjects.of(cause.place.subject),
-            values[topic.topic][previous.offset],
+            values[topic.topic][last.offset],
         )
         for cause, topic, plan in asked
-        if (previous := known[topic.topic].get(cause.place.subject)) is not None
+        if (last := known[topic.topic].get(cause.place.subject)) is not None
     ]
 
 

@@ -62,9 +62,14 @@ class Outlet:
             },
         )
 
-    def deliver(self, decision: Release, source: "Source", batch: "Instant") -> tuple[Row, bytes]:
+    @property
+    def run(self) -> int:
+        """Number of its own backfill (R4): what an earlier version delivered of the same record has another delivery id."""
+        return self.version if self.version > 1 else 0
+
+    def deliver(self, decision: Release, source: "Source", batch: "Instant", run: int = 0) -> tuple[Row, bytes]:
         """Row for the delivery topic and leaf for the receipt of one release."""
-        identifier = keyed.delivery_id(self.key, source.topic, source.partition, source.offset)
+        identifier = keyed.delivery_id(self.key, source.topic, source.partition, source.offset, run)
         identifier_hex = identifier.hex().encode()
         headers: Headers = [
             *self.constants[decision.kind],

@@ -17,7 +17,7 @@ from broker.policy.calendar import milliseconds
 from broker.policy.compiler import compile_engine
 from broker.policy.engine import Engine
 from broker.policy.limits import Limits, limits_of
-from broker.policy.standing import Standing, amended_at, in_force_since
+from broker.policy.standing import Standing, standing_of
 from broker.routing.outlet import Outlet
 from broker.schema.avro import Schema, encode_literal, load_schema
 from broker.schema.guard import Offsets, Walker, compile_select, compile_walk
@@ -129,9 +129,7 @@ class Plans:
         """
         known = self._standings.get(entry.id)
         if known is None or known[0] is not entry or known[1] != limits:
-            agreement = in_force_since(entry, state.versions_of(entry.id))
-            above = not limits.allow(agreement)
-            standing = Standing(agreement, entry.state, entry.activated_at, above, amended_at(entry))
+            standing = standing_of(entry, state.versions_of(entry.id), limits.allow)
             known = entry, limits, standing
             self._standings[entry.id] = known
         return known[2]

@@ -1,7 +1,7 @@
 """The router of one lane: the whole flow from source records to deliveries, top-down (design §2).
 
     fetch ▸ read control log and subjects to their heads ▸ reconsider whom papers or the day concern
-    ▸ admit ▸ match before and after ▸ decide ▸ cut ▸ receipt ▸ commit
+    ▸ introduce agreements that came into force to the subjects that are there ▸ admit ▸ match before and after ▸ decide ▸ cut ▸ receipt ▸ commit
 
 One commit is one transaction. Nothing here awaits, logs, spans or validates per record.
 """
@@ -15,6 +15,7 @@ from broker.model.decision import Kind, Release
 from broker.model.keyed import subject_reference
 from broker.model.record import Headers, header, trace_id_of
 from broker.policy.engine import Previous
+from broker.routing.backfill import Slice
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.counts import Counts
 from broker.routing.door import admit
@@ -52,6 +53,8 @@ class Router:
             work = self._lane.checkpoint(knowledge)
             for look in knowledge.looks:
                 self._reconsider(look, knowledge, work, counts)
+            if knowledge.slice is not None:
+                self._introduce(knowledge.slice, knowledge, work, counts)
             for topic, records in part.records.items():
                 changes[topic] = self._route(knowledge.plans[topic], records, knowledge, work, counts)
             for barrier in knowledge.barriers:
@@ -85,6 +88,33 @@ class Router:
         leaf_bytes = receipt.receipt(head, look.cause.offset, reference, _NO_TRACE, [leaf])
         work.output(topics.RECEIPTS, lane.number).append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
 
+    def _introduce(self, slice_: Slice, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
+        """Tell agreements that came into force of the subjects that are there, by their last records."""
+        lane, at, keys, plan = self._lane, knowledge.instant, knowledge.keys, knowledge.plans[slice_.topic]
+        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
+        known = lane.previous(plan, {record.key for record in slice_.records if record.key}, slice_.reach)
+        decisions = plan.engine.batch(at.at_ms)
+        for record in slice_.records:
+            key, previous = record.key, known.get(record.key)
+            if previous is None or previous.offset != record.offset or previous.at >= plan.engine.newest:
+                continue
+            found = decisions.introduce(previous, knowledge.subjects.of(key), record.timestamp)
+            if not found:
+                continue
+            root, offsets = knowledge.subjects.root(key, plan.product), plan.walk(record.value)
+            source = Source(plan.topic, lane.number, record.offset, key, record.value, offsets, root)
+            leaves = []
+            for index, decision in found:
+                outlet = plan.outlets[index]
+                row, leaf = outlet.deliver(decision, source, at, outlet.run)
+                work.output(outlet.topic, 0).append(row)
+                leaves.append(leaf)
+                counts.decided(decision)
+            trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
+            reference = subject_reference(keys.ledger, key)
+            leaf_bytes = receipt.receipt(head, record.offset, reference, trace, leaves)
+            work.output(topics.RECEIPTS, lane.number).append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+
     def _route(
         self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
     ) -> dict[bytes, Previous | None]:
@@ -94,7 +124,7 @@ class Router:
         receipts = work.output(topics.RECEIPTS, lane.number)
         rows = [work.output(outlet.topic, 0) for outlet in plan.outlets] if plan.outlets else []
         decisions = plan.engine.batch(at.at_ms)
-        known = lane.previous(plan, {record.key for record in records if record.key})
+        known = lane.previous(plan, {record.key for record in records if record.key}, knowledge.reaches.get(plan.topic))
         changes: dict[bytes, Previous | None] = {}
         for record in records:
             try:

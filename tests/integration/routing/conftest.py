@@ -98,14 +98,18 @@ class Router4:
         await asyncio.gather(*map(reach, ends))
 
     async def settle(self, *lanes: int) -> None:
-        """Step these lanes (all without any) until they have told what papers and the day have to tell by now."""
+        """Step these lanes (all without any) until they have told what papers, the day and new agreements have to tell by now."""
 
         async def tell(lane: int) -> None:
             await self.routers[lane].step()
-            while self.lanes[lane].subjects.causes(1):
+            while self.lanes[lane].subjects.causes(1) or self.introducing(lane):
                 await self.routers[lane].step()
 
         await asyncio.gather(*map(tell, lanes or self.lanes))
+
+    def introducing(self, lane: int) -> bool:
+        """Whether agreements that came into force are still being told of the subjects that were there."""
+        return any(reach.under_way for reach in self.lanes[lane]._reaches.values())
 
     @property
     def instant(self) -> datetime:
@@ -119,22 +123,19 @@ class Router4:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Route by themselves meanwhile."""
+        """Route by themselves meanwhile; a step that was begun is ended, as a process that stops would re-open its lanes."""
+        stopped = asyncio.Event()
 
         async def keep(router: Router) -> None:
-            while True:
+            while not stopped.is_set():
                 await router.step()
 
         tasks = [asyncio.create_task(keep(router)) for router in self.routers.values()]
         try:
             yield
-            for task in tasks:
-                if task.done():
-                    task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            stopped.set()
+            await asyncio.gather(*tasks)
 
     def withheld(self, agreement: str) -> dict[str, int]:
         return {reason: number for (held, reason), number in self.counts.withheld.items() if held == agreement}

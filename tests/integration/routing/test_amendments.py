@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.synthetic_names import GENT, LEUVEN
+import pytest
+
+from adapters.synthetic_names import GENT, LEUVEN, OOSTENDE
 from broker.control.dev_signing import bring_into_force
 from broker.control.term_keeper import TermKeeper
 from broker.model.agreement import State
 from broker.model.lifecycle import Step
+from broker.routing.lane import Lane
 
 GIVEN_NAMES = "naam.voornamen"
 
@@ -35,12 +38,14 @@ async def test_an_amendment_that_narrows_leaves_nothing_of_what_it_takes_away(wo
     assert (amended.version, amended.state) == (2, State.ACTIVE)
     # The topic is emptied up to the last lane's barrier, which says why.
     left = await world.delivered(gent)
-    assert {(each.barrier, each.headers["ce_reason"]) for each in left} == {(True, b"AMENDED")}
+    assert {each.headers["ce_reason"] for each in left if each.barrier} == {b"AMENDED"}
+    assert {each.headers["ce_agreementversion"] for each in left if not each.barrier} <= {b"2"}
+    await router.settle()
     await router.route(world.topic, await world.publish(world.moved(stays, GENT), world.moved(leaves, LEUVEN)))
-    found = {each.kind: each for each in await world.delivered(gent) if not each.barrier}  # no second `initial`
-    assert found.keys() == {"changed", "left-population"}
-    assert {each.headers["ce_agreementversion"] for each in found.values()} == {b"2"}
-    assert found["changed"].value["naam"].keys() == {"achternaam"}
+    found = [each for each in await world.delivered(gent) if not each.barrier]  # no second `initial`
+    assert sorted(each.kind for each in found) == ["changed", "changed", "changed", "left-population"]
+    assert {each.headers["ce_agreementversion"] for each in found} == {b"2"}
+    assert all(each.value["naam"].keys() == {"achternaam"} for each in found if each.kind == "changed")
     state = world.site.control.state
     assert state.versions_of(gent)[1].history[-1].type is Step.AMENDED
     assert amended.egress_schema_id != state.versions_of(gent)[1].egress_schema_id
@@ -55,13 +60,13 @@ async def test_an_amendment_that_widens_keeps_what_was_delivered(world) -> None:
     await router.route(world.topic, await world.publish(person))
     async with router.running():
         await bring_into_force(world.services.agreements, await amendment(world), datetime.now(UTC))
-    await router.route(world.topic, await world.publish(world.moved(person, GENT)))
+    await router.settle()
     found = await world.delivered(gent)
-    assert [each.value["naam"].keys() for each in found if not each.barrier] == [
-        {"achternaam"},
-        {"achternaam", "voornamen"},
+    assert [(each.kind, each.value["naam"].keys()) for each in found if not each.barrier] == [
+        ("initial", {"achternaam"}),
+        ("changed", {"achternaam", "voornamen"}),
     ]
-    assert [each.kind for each in found if not each.barrier] == ["initial", "changed"]
+    assert len({each.headers["ce_id"] for each in found if not each.barrier}) == 2
     assert sum(each.barrier for each in found) == world.site.lanes
 
 
@@ -99,3 +104,60 @@ async def test_an_amendment_that_begins_later_is_no_new_beginning_for_anyone(wor
         ("changed", b"1"),
         ("changed", b"2"),
     ]
+
+
+async def test_an_amendment_of_the_population_tells_the_difference_and_nothing_else(world) -> None:
+    gent = await world.agree("inwoners-gent", population=within(GENT, LEUVEN))
+    router = await world.router()
+    stays, leaves, comes = (world.people(1, place)[0] for place in (GENT, LEUVEN, OOSTENDE))
+    await router.route(world.topic, await world.publish(stays, leaves, comes))
+    await amended(world, router, population=within(GENT, OOSTENDE))
+    await router.settle()
+    told = await of_the_second_version(world, gent)
+    assert {each.kind: each.headers.get("ce_reason") for each in told} == {
+        "left-population": b"AMENDED",
+        "initial": None,
+    }
+    assert [each.value["naam"]["achternaam"] for each in told if each.value] == [comes["naam"]["achternaam"]]
+    # Once told, all is as it would be without an amendment.
+    await router.route(
+        world.topic, await world.publish(*({**each, "kind": "changed"} for each in (stays, comes, leaves)))
+    )
+    after = (await of_the_second_version(world, gent))[2:]
+    assert [each.kind for each in after] == ["changed", "changed"]
+
+
+async def test_a_record_that_comes_before_the_difference_is_decided_by_what_the_agency_was_told(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> None:
+        """Nothing is read again before these records are."""
+
+    gent = await world.agree("inwoners-gent", population=within(GENT))
+    router = await world.router()
+    leaves, comes = *world.people(1, GENT), *world.people(1, LEUVEN)
+    await router.route(world.topic, await world.publish(leaves, comes))
+    monkeypatch.setattr(Lane, "_next_slice", nothing)
+    await amended(world, router, population=within(LEUVEN))
+    assert await of_the_second_version(world, gent) == []
+    places = await world.publish({**leaves, "kind": "changed"}, {**comes, "kind": "changed"})
+    await router.route(world.topic, places)
+    told = await of_the_second_version(world, gent)
+    expected = {"initial": None, "left-population": b"AMENDED"}
+    assert {each.kind: each.headers.get("ce_reason") for each in told} == expected
+    monkeypatch.undo()
+    await router.settle()
+    assert len(await of_the_second_version(world, gent)) == 2
+
+
+async def amended(world: Any, router: Any, **changes: Any) -> None:
+    async with router.running():
+        await bring_into_force(world.services.agreements, await amendment(world, **changes), datetime.now(UTC))
+
+
+async def of_the_second_version(world: Any, agreement: str) -> list[Any]:
+    return [each for each in await world.delivered(agreement) if each.headers.get("ce_agreementversion") == b"2"]
+
+
+def within(*places: Any) -> dict[str, Any]:
+    return {"where": {"path": "verblijfplaats.gemeente.nis", "in": [place.nis for place in places]}}

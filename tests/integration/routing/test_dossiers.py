@@ -134,10 +134,12 @@ async def test_a_registration_tells_no_other_agency(world) -> None:
     (person,) = world.people(1, GENT)
     await router.route(world.topic, await world.publish(person))
     gent = await world.agree("inwoners-gent")
+    await router.settle(world.lane(person))
+    assert await world.kinds(gent) == ["initial"]
     await world.register(parking, person, "P-1")
     await router.settle(world.lane(person))
     assert await world.kinds(parking) == ["initial"]
-    assert await world.kinds(gent) == []
+    assert await world.kinds(gent) == ["initial"]
 
 
 async def test_many_registrations_are_told_in_turns_and_records_wait_for_them(world, monkeypatch) -> None:

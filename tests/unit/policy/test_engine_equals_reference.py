@@ -38,7 +38,7 @@ from broker.policy.compiler import compile_engine
 from broker.policy.engine import Batch, Counts, Engine, Previous
 from broker.policy.limits import Limits
 from broker.policy.papers import NO_PAPERS, Papers, Told
-from broker.policy.standing import Standing
+from broker.policy.standing import Former, Standing
 
 # Around a birthday's midnight in Belgium, so that days, terms and dossiers all change within one set of instants.
 START = datetime(2026, 3, 28, 20, tzinfo=UTC)
@@ -119,7 +119,19 @@ class Dice:
         activated = pick((None, self.instant(), START - timedelta(days=2), START - timedelta(days=2)))
         state = pick((State.ACTIVE,) * 5 + tuple(State))
         amended = pick((None, None, self.instant()))
-        return Standing(agreement, state, activated, not self.limits.allow(agreement), amended)
+        formers = () if amended is None else self.formers(agreement, amended)
+        return Standing(agreement, state, activated, not self.limits.allow(agreement), amended, formers)
+
+    def formers(self, agreement: Agreement, amended: datetime) -> tuple[Former, ...]:
+        """Versions before it, with another population or other fields."""
+        pick, until, found = self.random.choice, amended, []
+        for _ in range(pick((0, 1, 1, 2))):
+            where = pick((agreement.population.where, EVERYONE, self.constraint()))
+            population = Population(where, dossiers=pick((True, False)), consent=pick((True, False, False)))
+            fields = pick((agreement.fields, (ReleasedField("geslacht", Transform.KEEP, "", "geslacht"),)))
+            found.append(Former(replace(agreement, population=population, fields=fields), until))
+            until -= timedelta(minutes=30 * self.random.randrange(3))
+        return tuple(reversed(found))
 
     def ceilings(self) -> Limits:
         """Ceilings of a purpose and the one above it, under which most agreements stay."""
@@ -222,6 +234,21 @@ def assert_reconsidered(engine: Engine, batch: Batch, case: Case, known: referen
             assert batch.reconsider(plan, previous, told, compiled(case.papers), aging=aging) == asked
 
 
+def assert_introduced(engine: Engine, case: Case, known: reference.Known, previous: Previous) -> None:
+    """Without a record: agreements that came into force since."""
+    standings = {standing.agreement.id: standing for standing in case.standings}
+    found = dict(
+        engine.batch(milliseconds(case.now)).introduce(previous, compiled(case.papers), milliseconds(case.appended))
+    )
+    for plan in engine.plans:
+        asked = reference.introduce(
+            standings[plan.agreement.id], known, papers=case.papers, now=case.now, appended=case.appended
+        )
+        assert found.get(plan.index) == asked
+        if asked is not None and not plan.agreement.population.dossiers and not plan.agreement.population.consent:
+            assert plan.start > previous.at or previous.at < engine.newest
+
+
 def assert_equal(engine: Engine, cases: list[Case], encode: Callable[[str, str | None], bytes], dice: Dice) -> None:
     """One batch per instant, as a lane does; its counts are those of all its records."""
     for now in sorted({case.now for case in cases}, key=lambda _: dice.random.random()):
@@ -242,6 +269,7 @@ def assert_equal(engine: Engine, cases: list[Case], encode: Callable[[str, str |
             assert list(got) == decided
             if previous is not None and before is not None:
                 assert_reconsidered(engine, batch, case, before, previous)
+                assert_introduced(engine, case, before, previous)
             totals += counted
             records += 1
             receipted += len(decided)
@@ -287,6 +315,11 @@ def answered(case: Case) -> Iterator[str]:
         answer = reference.reconsider(standing, case.before, **told) if standing.in_force else None
         if answer is not None:
             yield f"told {_named(answer)}"
+        told = (
+            reference.introduce(standing, case.before, papers=case.papers, now=case.now) if standing.in_force else None
+        )
+        if told is not None:
+            yield f"introduced {_named(told)}"
 
 
 def _named(decision: Decision) -> str:
@@ -311,8 +344,17 @@ def test_what_is_generated_reaches_every_answer() -> None:
         "REVOKED",
         "NOT_IN_TERM",
     }
-    kinds = {"initial", "changed", "RECORD_CHANGED", "DELETED", "told REPLACED", "without", "told ABOVE_CEILING"}
-    assert seen >= set(Reason) | kinds | {f"told {answer}" for answer in alone}
+    kinds = {
+        "initial",
+        "changed",
+        "RECORD_CHANGED",
+        "DELETED",
+        "told REPLACED",
+        "without",
+        "told ABOVE_CEILING",
+    }
+    introduced = {f"introduced {answer}" for answer in ("initial", "changed", "AMENDED")}
+    assert seen >= set(Reason) | kinds | introduced | {f"told {answer}" for answer in alone}
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))

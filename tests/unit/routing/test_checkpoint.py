@@ -81,7 +81,7 @@ async def run(producer: Producer, asks: Callable[[], bool] = lambda: True) -> bo
         producer.calls.append("asked")
         return asks()
 
-    return await work.commit({SOURCE: 42}, stamp="7/1000", still_current=still_current)
+    return await work.commit({SOURCE: OffsetAndMetadata(42, "7/1000")}, still_current=still_current)
 
 
 SENT = [

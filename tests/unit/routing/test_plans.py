@@ -6,7 +6,7 @@ from broker.errors import NotYetKnown
 from broker.model.agreement import State
 from broker.model.facts import FactType
 from broker.model.wall import SubjectWall
-from broker.policy.standing import in_force_since
+from broker.policy.standing import standing_of
 from broker.routing.outlet import Outlet
 from broker.routing.plans import Plans
 
@@ -31,8 +31,8 @@ def test_plans_are_kept_until_a_policy_changes(plans, log) -> None:
 def test_one_change_among_many_agreements_reads_that_one_again(plans, log, monkeypatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(
-        "broker.routing.plans.in_force_since",
-        lambda entry, versions: read.append(entry.id) or in_force_since(entry, versions),
+        "broker.routing.plans.standing_of",
+        lambda entry, versions, allow: read.append(entry.id) or standing_of(entry, versions, allow),
     )
     plans.at(log.state)
     assert sorted(read) == ["inwoners-gent", "statistiek-vlaanderen"]
