@@ -68,7 +68,15 @@ class Reading:
         state = self.broker.control.state
         egress: Egress = self.request.app.state.egress
         in_force = state.agreements[self.agreement].egress_schema_id
-        return Page.of(stream, shown, found.position, schemas=state.schemas, in_force=in_force, egress=egress)
+        return Page.of(
+            stream,
+            shown,
+            found.position,
+            schemas=state.schemas,
+            in_force=in_force,
+            egress=egress,
+            base=self.broker.iri_base,
+        )
 
     async def more(self, position: int, *, wait_s: float) -> bool:
         """Whether the stream goes on from `position`, waiting up to `wait_s` for it; raises `KafkaUnavailable`."""

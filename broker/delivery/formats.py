@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from broker.delivery import container
+from broker.delivery import container, linked
 from broker.delivery.streams import Egress, Message, Stream, cursor, item
 from broker.model.facts import RegisteredSchema
 from broker.model.record import schema_id_of
+from broker.policy.odrl_terms import BASE
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -25,7 +26,8 @@ _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 class Page:
     """Consecutive records of one stream as its agency may see them, and the position after them.
 
-    `schema_id` is that of the first value, or of the version in force where there is no value.
+    `schema_id` is that of the first value, or of the version in force where there is no value; `base` is what the
+    installation's own IRIs begin with.
     """
 
     stream: Stream
@@ -34,6 +36,7 @@ class Page:
     schemas: Mapping[int, RegisteredSchema]
     schema_id: int | None
     egress: Egress
+    base: str = BASE
 
     @classmethod
     def of(
@@ -45,10 +48,11 @@ class Page:
         schemas: Mapping[int, RegisteredSchema],
         in_force: int | None,
         egress: Egress,
+        base: str = BASE,
     ) -> "Page":
         """The page; `in_force` is the schema id of the version in force."""
         stated = (schema_id_of(message.value) for message in messages if message.value)
-        return cls(stream, messages, position, schemas, next(stated, in_force), egress)
+        return cls(stream, messages, position, schemas, next(stated, in_force), egress, base)
 
     @property
     def next(self) -> str:
@@ -107,6 +111,15 @@ def as_avro(page: Page) -> bytes:
     return before + container.block(page.stream, page.messages, before)
 
 
+def as_json_ld(page: Page) -> bytes:
+    """The items as nodes (`linked`), in order, with the context that gives their fields OSLO's terms."""
+    type_ = None if page.schema is None else linked.node_type(page.schema, page.base)
+    iris = linked.Iris(page.base, page.stream.agreement)
+    nodes = [linked.member(item, iris, type_ if item.get("data") is not None else None) for item in page.items()]
+    head = {"agreement": page.stream.agreement, "items": nodes, "next": page.next}
+    return line({"@context": linked.page_context(page.base, type_), "@type": linked.PAGE} | head)
+
+
 FORMS: Mapping[str, Form] = {
     form.media_type: form
     for form in (
@@ -114,6 +127,7 @@ FORMS: Mapping[str, Form] = {
         Form(NDJSON, as_ndjson),
         Form(AVRO, as_avro, one_schema=True),
         Form("avro/binary", as_avro, one_schema=True),
+        Form(linked.MEDIA_TYPE, as_json_ld, one_schema=True),
     )
 }
 """By media type, the preferred one first."""

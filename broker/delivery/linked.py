@@ -21,8 +21,12 @@ Json = dict[str, Any]
 MEDIA_TYPE = "application/ld+json"
 DCT, PROV, XSD = "http://purl.org/dc/terms/", "http://www.w3.org/ns/prov#", "http://www.w3.org/2001/XMLSchema#"
 VERSION_OF, GENERATED_AT = f"{DCT}isVersionOf", f"{PROV}generatedAtTime"
-DELETE = "https://www.w3.org/ns/activitystreams#Delete"
+_ACTIVITIES = "https://www.w3.org/ns/activitystreams#"
+DELETE = f"{_ACTIVITIES}Delete"
 """Class of a version that tells that the subject left (`ldes:versionDeleteObject`, LDES 1.0 §4.3)."""
+
+PAGE = f"{_ACTIVITIES}OrderedCollectionPage"
+"""Class of a page of items."""
 
 EDTF = "http://id.loc.gov/datatypes/edtf/EDTF"
 """Extended date/time format (ISO 8601-2), for a date of which the year, or only a month, is unknown."""
@@ -133,6 +137,7 @@ def context(base: str) -> Json:
         "policy-epoch": "policyEpoch",
         "trace-parent": "traceparent",
         "stream-cursor": "cursor",
+        "stream-key": "key",
     }
     return {
         "is-version-of": {"@id": VERSION_OF, "@type": "@id"},
@@ -140,6 +145,13 @@ def context(base: str) -> Json:
         "primary-source": {"@id": f"{PROV}hadPrimarySource"},
         **{name: {"@id": f"{base}term/{word}"} for name, word in own.items()},
     }
+
+
+def page_context(base: str, type_: NodeType | None) -> Json:
+    """Terms of a page of items, whose fields are those of `type_`."""
+    items = {"@id": f"{_ACTIVITIES}items", "@container": "@list"} | ({"@context": type_.context()} if type_ else {})
+    own = {name: {"@id": f"{base}term/{name}"} for name in ("agreement", "next")}
+    return context(base) | own | {"items": items}
 
 
 _ENVELOPE = {
@@ -161,11 +173,12 @@ def member(item: Mapping[str, Any], iris: Iris, type_: NodeType | None) -> Json:
     A departure is a version of class `as:Delete`; what is about the agreement is a node without an IRI.
     """
     data = item.get("data")
-    node: Json = {}
     if item.get("id"):
         class_ = DELETE if type_ is None else type_.iri
-        node = {"@id": iris.version(item["id"])} | ({"@type": class_} if class_ else {})
+        node: Json = {"@id": iris.version(item["id"])} | ({"@type": class_} if class_ else {})
         node |= {"is-version-of": iris.entity(item["key"]), "generated-at": item["time"]}
+    else:
+        node = {"stream-key": item["key"]}
     node |= {term: item[name] for name, term in _ENVELOPE.items() if name in item}
     if type_ is not None and data is not None:
         values = {each: each.convert(data[each.name]) for each in type_.properties}

@@ -12,7 +12,7 @@ from rdflib import Graph
 from adapters.synthetic_people import people
 from adapters.synthetic_things import enterprises, roadworks
 from broker.delivery import linked
-from broker.delivery.linked import Iris, NodeType, node_type
+from broker.delivery.linked import EDTF, XSD, Iris, NodeType, node_type
 from broker.model.agreement import ReleasedField, Transform
 from broker.schema.avro import Schema, load_schema
 from broker.schema.projection import compile_projection
@@ -71,3 +71,29 @@ def graph(text: str | Json, form: str = "json-ld") -> Graph:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # rdflib's parser warns about rdflib
         return Graph().parse(data=text if isinstance(text, str) else json.dumps(text), format=form)
+
+
+def item_of(node: Json) -> Json:
+    """The JSON item that a node was made from; codes keep their IRI."""
+    names = {term: name for name, term in linked._ENVELOPE.items()} | {"stream-key": "key", "generated-at": "time"}
+    found = {names[term]: value for term, value in node.items() if term in names}
+    fields = {name: value for name, value in node.items() if "-" not in name and not name.startswith("@")}
+    own = {"id": node.get("@id", "").rpartition("/")[2] or None, "time": node.get("generated-at")}
+    if own["id"]:
+        own["key"] = node["is-version-of"].rpartition("/")[2]
+    return found | own | {"data": _plain(fields | node.get("primary-source", {})) or None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict) and "@value" in value:
+        return _partial(value["@value"], value.get("@type", ""))
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items() if name != "@type"}
+    return value
+
+
+def _partial(text: str, type_: str) -> str:
+    padded = {EDTF: text.replace("X", "0"), f"{XSD}gYear": f"{text}-00-00", f"{XSD}gYearMonth": f"{text}-00"}
+    return padded.get(type_, text)
