@@ -1,0 +1,193 @@
+"""Whatever exit an agency reads, it gets what its topic holds, in the same order: equal by their keyed digests.
+
+Another exit is one more entry in `EXITS`: a function of the scene to its items, life-cycle events included, in order.
+"""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import httpx
+import pytest
+
+from adapters.synthetic_names import GENT, LEUVEN
+from broker.control.keys import agreement_key
+from broker.delivery.digest import delivery_digest, digest_key
+from broker.model import topics
+from broker.model.record import WIRE_HEADER_BYTES, schema_id_of
+from tests.integration.delivery.conftest import agency_of, staged
+from tests.integration.routing.conftest import Opened, World
+from tests.listening import listening
+
+Items = list[Mapping[str, Any]]
+_PAGE = 97
+
+
+@dataclass
+class Scene:
+    """A stream that holds every kind of item, and its agency's way to it."""
+
+    world: World
+    agreement: str
+    http: httpx.AsyncClient
+    total: int
+
+    @property
+    def path(self) -> str:
+        return f"/v1/deliveries/{self.agreement}"
+
+    @property
+    def key(self) -> bytes:
+        return digest_key(self.world.site.keys.get(agreement_key(self.agreement)))
+
+    def digests(self, items: Items) -> list[str]:
+        return [delivery_digest(self.key, item) for item in items]
+
+
+async def kafka(scene: Scene) -> Items:
+    """As an agency's own consumer sees it, with schemas from the registry: headers and framed values."""
+    schemas: dict[int, Any] = {}
+    items = []
+    for record in await scene.world.read(topics.delivery(scene.world.agency(scene.agreement), scene.agreement)):
+        told = {name: value.decode() for name, value in record.headers}
+        item: dict[str, Any] = {
+            "id": told.get("ce_id"), "type": told["ce_type"], "kind": told.get("ce_kind", "life-cycle"),
+            "time": told.get("ce_time"), "key": record.key.decode(), "reason": told.get("ce_reason"),
+        }  # fmt: skip
+        numbers = {
+            "epoch": "ce_epoch",
+            "agreementVersion": "ce_agreementversion",
+            "pseudonymEpoch": "ce_pseudonymepoch",
+        }
+        item |= {name: int(told[stated]) for name, stated in numbers.items() if stated in told}
+        if record.value is not None:
+            number = schema_id_of(record.value)
+            if number not in schemas:
+                answer = (await scene.http.get(f"/schemas/ids/{number}")).json()
+                schemas[number] = fastavro.parse_schema(json.loads(answer["schema"]))
+            body = BytesIO(record.value[WIRE_HEADER_BYTES:])
+            item["data"] = fastavro.schemaless_reader(body, schemas[number], None)
+        items.append(item)
+    return items
+
+
+async def _pages(scene: Scene, accept: str, read: Callable[[bytes], Items]) -> Items:
+    """Every page, by the links between them."""
+    items: Items = []
+    url = f"{scene.path}?limit={_PAGE}"
+    while True:
+        answer = await scene.http.get(url, headers={"Accept": accept})
+        assert answer.status_code == 200, answer.text
+        found = read(answer.content)
+        items += found
+        if not found:
+            return items
+        url = answer.links["next"]["url"]
+
+
+async def pull_json(scene: Scene) -> Items:
+    return await _pages(scene, "application/json", lambda raw: json.loads(raw)["items"])
+
+
+async def pull_ndjson(scene: Scene) -> Items:
+    return await _pages(scene, "application/x-ndjson", _lines)
+
+
+async def pull_avro(scene: Scene) -> Items:
+    return await _pages(scene, "application/avro", _rows)
+
+
+async def events(scene: Scene) -> Items:
+    async with listening(scene.http, f"{scene.path}/events") as heard:
+        return list(await heard.take(scene.total))
+
+
+async def file_ndjson(scene: Scene) -> Items:
+    return _lines((await scene.http.get(f"{scene.path}/file")).content)
+
+
+async def file_avro(scene: Scene) -> Items:
+    items: Items = []
+    query = {"format": "avro"}
+    while found := _rows((await scene.http.get(f"{scene.path}/file", params=query)).content):
+        items += found
+        query["after"] = found[-1]["cursor"]
+    return items
+
+
+def _lines(raw: bytes) -> Items:
+    return [json.loads(line) for line in raw.splitlines()]
+
+
+def _rows(raw: bytes) -> Items:
+    return list(fastavro.reader(BytesIO(raw)))
+
+
+EXITS: Mapping[str, Callable[[Scene], Awaitable[Items]]] = {
+    "pull-json": pull_json,
+    "pull-ndjson": pull_ndjson,
+    "pull-avro": pull_avro,
+    "events": events,
+    "file-ndjson": file_ndjson,
+    "file-avro": file_avro,
+}
+
+
+@asynccontextmanager
+async def played(opened: Opened, url: str, suffix: str, persons: int) -> AsyncIterator[Scene]:
+    """Arrivals, changes, departures and a suspension."""
+    async with staged(opened, suffix) as world:
+        agreement = await world.agree("inwoners-gent")
+        router = await world.router()
+        people = world.people(persons, GENT)
+        await router.route(world.topic, await world.publish(*people))
+        async with router.running():
+            await world.services.agreements.suspend(agreement, "test")
+            await world.services.agreements.resume(agreement, world.source)
+        some = people[: max(3, persons // 10)]
+        places = await world.publish(*(world.moved(person, LEUVEN) for person in some[1:]), *some[:1])
+        places += await world.delete(*people[-2:])
+        await router.route(world.topic, places)
+        async with agency_of(world, agreement, url) as http:
+            total = len(await world.delivered(agreement))
+            yield Scene(world, agreement, http, total)
+
+
+@pytest.fixture(scope="module")
+async def scene(opened: Opened, url: str, unique: Callable[[str], str]) -> AsyncIterator[Scene]:
+    async with played(opened, url, unique("parity"), 250) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def expected(scene: Scene) -> list[str]:
+    return scene.digests(await kafka(scene))
+
+
+async def test_the_scene_holds_every_kind_of_item(scene: Scene, expected: list[str]) -> None:
+    kinds = Counter(item["kind"] for item in await kafka(scene))
+    assert kinds["initial"] == 250
+    assert kinds["left-population"] == 26
+    assert kinds["life-cycle"] >= scene.world.site.lanes
+    assert len(set(expected)) == len(expected) == scene.total == kinds.total()
+
+
+@pytest.mark.parametrize("name", EXITS)
+async def test_an_exit_gives_what_the_topic_holds(scene: Scene, expected: list[str], name: str) -> None:
+    found = scene.digests(await EXITS[name](scene))
+    assert len(found) == scene.total
+    assert found == expected
+
+
+@pytest.mark.long
+async def test_ten_thousand_through_every_exit(opened: Opened, url: str, unique: Callable[[str], str]) -> None:
+    async with played(opened, url, unique("parity"), 10_000) as scene:
+        wanted = scene.digests(await kafka(scene))
+        assert len(wanted) > 10_000
+        for name, read in EXITS.items():
+            assert scene.digests(await read(scene)) == wanted, name
