@@ -20,6 +20,7 @@ from broker.cli.identities import identities
 from broker.cli.outside import outside
 from broker.cli.site import Site
 from broker.control import keys
+from broker.control.aftercare import Aftercare
 from broker.control.agreements import Agreements
 from broker.control.barriers import Barriers
 from broker.control.confirmation import Confirmation
@@ -123,11 +124,15 @@ class Installation:
             fictional = here.settings.persons == "synthetic"
             agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
             keeper = TermKeeper(here.control, agreements, OPERATOR, report=_not_kept)
+            aftercare = Aftercare(
+                here.control, agreements, report=lambda error: log(Event.AFTERCARE_FAILED, error=error)
+            )
             login_keeper = LoginKeeper(
                 here.control, here.admin, report=lambda error: log(Event.LOGIN_NOT_KEPT, error=error)
             )
             async with (
                 keeper.keeping(),
+                aftercare.keeping(),
                 login_keeper.keeping(),
                 identities(here) as identity,
                 self._webhooks(deliveries) as webhooks,

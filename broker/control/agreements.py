@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Unpack
 
 from broker.control.barriers import Stopped
-from broker.control.examination import examine
+from broker.control.examination import examine, narrower
 from broker.control.negotiation import Negotiation, Said, in_state
 from broker.model.agreement import State
 from broker.model.facts import FactType
@@ -43,6 +43,34 @@ class Agreements(Negotiation):
         agreement goes the amendment that is being negotiated.
         """
         return await self._stop(agreement, FactType.AGREEMENT_REVOKED, Step.REVOKED, by, said)
+
+    async def complete(self, agreement: str) -> bool:
+        """Do what is left of a stop for good or an amendment that was cut short; returns whether deliveries had to go.
+
+        Nothing after the barriers goes, and where nothing was left nothing happens: to be called as often as one likes.
+        """
+        async with self._steps:
+            await self.control.read_to_head()
+            entry = self._entry(agreement)
+            gone = entry.state in {State.REVOKED, State.ENDED}
+            began, value = self.enforcement.monotonic(), documents.agreement(entry.document)
+            if gone:
+                await self.enforcement.withdraw(entry)
+            elif entry.amends is not None:
+                await self.enforcement.retain(value)
+            first = await self.enforcement.start_of(entry)
+            if first is None:
+                return False
+            if gone:
+                await self.enforcement.stop(entry, since=first.start, began=began)
+                return True
+            versions = self.control.state.versions_of(agreement)
+            older = [versions[number] for number in range(first.version, entry.version) if number in versions]
+            delivered = [documents.agreement(each.document) for each in older if each.activated_at is not None]
+            if not any(narrower(self.control.state, each, value) for each in delivered):
+                return False
+            await self.enforcement.switch(entry, since=first.start, began=began, narrowed=True)
+            return True
 
     async def _stop(self, agreement: str, kind: FactType, step: Step, by: str, said: Said) -> Stopped:
         began = self.enforcement.monotonic()

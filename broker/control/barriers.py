@@ -21,6 +21,8 @@ PATIENCE_S = 1.0
 """How long a lane's owner may take; then it is fenced and the barrier written in its place."""
 
 _FENCING_S = 10.0
+_READING_S = 10.0
+_PEEKED = 100
 
 
 class Clients(Protocol):
@@ -47,6 +49,14 @@ class Stopped:
     def last(self) -> int:
         """Offset of the last barrier."""
         return max(self.barriers.values())
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first delivery that is left in a topic: its version, and the offset at which the topic starts."""
+
+    start: int
+    version: int
 
 
 class Barriers:
@@ -101,6 +111,32 @@ class Barriers:
         finally:
             await consumer.stop()
         return Stopped(found, tuple(fenced), (self._monotonic() - began) * 1000, first_new)
+
+    async def first_delivery(self, topic: str) -> First | None:
+        """The first record of a subject that is in a delivery topic, barriers passed over; None where there is none.
+
+        Raises `KafkaUnavailable`.
+        """
+        target = TopicPartition(topic, 0)
+        consumer = self._clients.consumer(None)
+        try:
+            async with asyncio.timeout(_READING_S):
+                await consumer.start()
+                consumer.assign([target])
+                start = (await consumer.beginning_offsets([target]))[target]
+                end = (await consumer.end_offsets([target]))[target]
+                consumer.seek(target, start)
+                while await consumer.position(target) < end:
+                    polled = await consumer.getmany(target, timeout_ms=100, max_records=_PEEKED)
+                    for record in polled.get(target, ()):
+                        version = _version_of(record)
+                        if version is not None:
+                            return First(start, version)
+        except (KafkaError, TimeoutError) as error:
+            raise KafkaUnavailable(f"{topic} cannot be read", operator=type(error).__name__) from error
+        finally:
+            await consumer.stop()
+        return None
 
     async def _fence(self, topic: str, lanes: Iterable[int], reason: str, epoch: int) -> None:
         await asyncio.gather(*(self._write(topic, lane, reason, epoch) for lane in lanes))

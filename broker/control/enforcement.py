@@ -5,12 +5,12 @@ goes and the topic is emptied; after the fact that replaces it by a narrower ver
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from broker.control import keys
-from broker.control.barriers import Barriers, Stopped
+from broker.control.barriers import Barriers, First, Stopped
 from broker.control.keys import KeyStore
 from broker.model import topics, topology
 from broker.model.agreement import Agreement, State, Transform
@@ -32,6 +32,9 @@ class Access(Protocol):
 
     async def remove_access(self, principal: str | None, topic: str) -> None:
         """Remove every right of a user (None: of every user) on a topic."""
+
+    async def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Set configuration entries of a topic."""
 
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """Next offset of every partition."""
@@ -60,6 +63,11 @@ class Enforcement:
         await self.kafka.ensure_topics([topology.delivery(agreement.agency, agreement.id, agreement.retention_days)])
         for login in self.logins(agreement.agency):
             await self.kafka.allow_read_topic(login, topic, topic)
+
+    async def retain(self, agreement: Agreement) -> None:
+        """Keep deliveries as long as this version says: its topic may be there with another's term."""
+        spec = topology.delivery(agreement.agency, agreement.id, agreement.retention_days)
+        await self.kafka.configure(spec.name, {"retention.ms": spec.config["retention.ms"]})
 
     async def end_of(self, entry: AgreementEntry) -> int:
         """Next offset of its delivery topic."""
@@ -94,6 +102,10 @@ class Enforcement:
             first = switched.last if switched.first_new is None else min(switched.first_new, switched.last)
             await self.kafka.delete_records(topic, 0, first)
         return switched
+
+    async def start_of(self, entry: AgreementEntry) -> First | None:
+        """Where its topic starts and what version was delivered first of what is in it; None where nothing is."""
+        return await self.barriers.first_delivery(_topic(entry))
 
 
 def _topic(entry: AgreementEntry) -> str:

@@ -178,11 +178,16 @@ class Negotiation:
                 raise Conflict(f"{agreement} begins at {value.term.start.isoformat()}")
             replaced = self.control.state.agreements[agreement]
             if replaced.version == entry.version:
+                if entry.version > 1:
+                    await self.enforcement.retain(value)
                 return await self._append_on(entry, FactType.AGREEMENT_ACTIVE, {}, by, said)
-            narrowed = narrower(self.control.state, documents.agreement(replaced.document), value)
+            before = documents.agreement(replaced.document)
+            narrowed = narrower(self.control.state, before, value)
             began, since = self.enforcement.monotonic(), await self.enforcement.end_of(entry)
             entry = await self._append_on(entry, FactType.AGREEMENT_ACTIVE, {}, by, said)
             await self.enforcement.switch(entry, since=since, began=began, narrowed=narrowed)
+            if before.retention_days != value.retention_days:
+                await self.enforcement.retain(value)
             await self._calls_begun(agreement, self.enforcement.monotonic())
         return entry
 

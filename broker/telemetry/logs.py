@@ -22,6 +22,7 @@ class Event(StrEnum):
     ADAPTER_ENDED = "adapter.ended"
     ADAPTER_QUARANTINED = "adapter.quarantined"
     ADAPTER_STARTED = "adapter.started"
+    AFTERCARE_FAILED = "aftercare.failed"
     API_STARTED = "api.started"
     API_STOPPED = "api.stopped"
     CHILD_ENDED = "child.ended"
@@ -54,6 +55,7 @@ class Event(StrEnum):
 _WARNINGS = frozenset(
     {
         Event.ADAPTER_QUARANTINED,
+        Event.AFTERCARE_FAILED,
         Event.CHILD_ENDED,
         Event.CREDENTIAL_COMPROMISED,
         Event.ISSUER_UNAVAILABLE,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.control.agreements import Agreements
-from broker.control.barriers import Stopped
+from broker.control.barriers import First, Stopped
 from broker.control.enforcement import Enforcement
 from broker.control.limits import set_limits
 from broker.control.organisations import Organisations
@@ -77,6 +77,9 @@ class Kafka:
     async def scram_users(self) -> frozenset[str]:
         return frozenset(self.users)
 
+    async def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        self._do("configure", topic, dict(settings))
+
     async def end_offsets(self, topic: str) -> dict[int, int]:
         del topic
         return {0: 17}
@@ -97,6 +100,12 @@ class Kafka:
 class Barriers:
     did: list[Any]
     first_new: int | None = None
+    left: First | None = None
+    """What is in the topic when somebody looks."""
+
+    async def first_delivery(self, topic: str) -> First | None:
+        self.did.append(("look", topic))
+        return self.left
 
     async def complete(
         self, topic: str, reason: str, epoch: int, *, since: int | None, began: float, version: int | None = None

@@ -445,6 +445,25 @@ async def test_a_narrower_version_empties_the_topic_but_for_its_own_records(room
     ]
 
 
+async def test_deliveries_are_kept_as_long_as_the_version_in_force_says(room) -> None:
+    def retained() -> list[Any]:
+        return [what[2] for what in room.since() if what[0] == "configure"]
+
+    await active(room, retention_days=14)
+    assert retained() == [], "its topic was made with it"
+    await bring_into_force(room.agreements, document(version=2, retention_days=14), NOW)
+    assert retained() == []
+    later = {"start": (NOW + timedelta(days=1)).isoformat(), "end": None}
+    await bring_into_force(room.agreements, document(version=3, retention_days=3, term=later), NOW)
+    assert retained() == [], "not before it is in force"
+    room.control.now = NOW + timedelta(days=1)
+    await room.agreements.activate(GENT, SOURCE)
+    assert retained() == [{"retention.ms": str(3 * 86_400_000)}]
+    await room.agreements.end(GENT, AGENCY)
+    await bring_into_force(room.agreements, document(version=4, retention_days=7), NOW)
+    assert retained() == [{"retention.ms": str(7 * 86_400_000)}], "the topic was there with another term"
+
+
 async def test_an_amendment_is_of_the_same_parties_product_and_purpose(room) -> None:
     await active(room)
     with pytest.raises(Conflict, match="another agreement"):
