@@ -17,7 +17,7 @@ SUPERVISOR = "supervisor"
 """Supervisory authority (VTC, GBA): reads every agreement, and each of its reads is logged."""
 
 PROCESSOR = "processor"
-"""Acts for an organisation under a mandate (art. 28 GDPR); alone it gives nothing."""
+"""Acts for an organisation under a mandate (art. 28 GDPR); by itself it reads what its own organisation sees."""
 
 CITIZEN = "citizen"
 """A subject. Nobody is let in by this role yet."""

@@ -10,7 +10,7 @@ from broker.model.facts import Organisation
 from broker.policy.forms import Document, Form, ProductId, Slug, Text, read
 from broker.policy.yamltext import load
 
-Role = Literal["agency", "source-owner", "operator"]
+Role = Literal["agency", "auditor", "dpo", "operator", "processor", "source-owner", "supervisor"]
 
 
 @dataclass(frozen=True, slots=True)
