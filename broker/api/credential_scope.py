@@ -4,15 +4,18 @@ What is counted, what is only bounded, and what nobody knows are kept apart.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from broker.api.services import Services
 from broker.api.uses import Uses
+from broker.errors import NotFound
 from broker.model import topics
 from broker.model.credentials import Credential
 from broker.model.lifecycle import AgreementEntry
 from broker.model.roles import AGENCY
+from broker.model.webhook_book import Change
 from broker.policy.calendar import milliseconds
 
 MEANING = {
@@ -29,6 +32,18 @@ MEANING = {
     "kafkaCommitted": "position committed by the agency's group; whichever of its users committed it is not known",
     "references": "the agency's own file references, which are listed over HTTP",
 }
+
+
+async def remove_planted(broker: Services, fallen: Sequence[Credential], since: datetime) -> list[str]:
+    """Remove the organisation's webhooks that were set since; returns their agreements. Who set them is not known."""
+    organisation, removed = fallen[0].organisation, []
+    for held in list(broker.control.state.webhooks.live.values()):
+        set_since = any(event.type is Change.SET and event.at >= since for event in held.events)
+        if broker.webhooks is not None and held.agency == organisation and set_since:
+            with suppress(NotFound):  # somebody else was faster
+                await broker.webhooks.remove(held.agreement, organisation)
+            removed.append(held.agreement)
+    return removed
 
 
 async def scope_of(broker: Services, uses: Uses, fallen: Sequence[Credential], since: datetime) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Body, Path, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from broker.api.auth import AGENCY, OPERATOR, SOURCE_OWNER, Caller, Principal
-from broker.api.credential_scope import scope_of
+from broker.api.credential_scope import remove_planted, scope_of
 from broker.api.services import Broker, Services
 from broker.api.uses import Uses
 from broker.control.credentials import Issued
 from broker.errors import Forbidden, Invalid, NotFound
 from broker.model import roles
 from broker.model.credentials import Credential
+from broker.telemetry import Event, log
 
 routes = APIRouter(tags=["credentials"])
 
@@ -129,20 +130,23 @@ async def report_compromised(
 ) -> dict[str, Any]:
     """Revoke it, with all that was issued with it since its last known good use, and tell what could have been read.
 
-    Issues nothing. Asked again, it tells the same anew.
+    Webhooks that were set since are removed: they would go on without the credential. Issues nothing; asked again, it
+    tells the same anew.
     """
     await _held(broker, caller, organisation, credential, revoked=True)
     since = form.last_known_good.astimezone(UTC)
     if since > datetime.now(UTC):
         raise Invalid("lastKnownGood: lies in the future")
     fallen = await broker.credentials.compromised(credential, since, by=caller.organisation)
+    log(Event.CREDENTIAL_COMPROMISED, organisation=organisation, records=len(fallen))
+    removed = await remove_planted(broker, fallen, since)
     uses: Uses = request.app.state.uses
     return {
         "id": credential,
         "organisation": organisation,
         "lastKnownGood": since.isoformat(),
         "revoked": [_shown(each, uses) for each in fallen],
-        "scope": await scope_of(broker, uses, fallen, since),
+        "scope": await scope_of(broker, uses, fallen, since) | {"removedWebhooks": removed},
     }
 
 

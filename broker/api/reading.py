@@ -7,12 +7,15 @@ from fastapi import Request
 
 from broker.api.auth import AGENCY, Principal, still_caller_of
 from broker.api.services import Services
+from broker.api.uses import Uses
 from broker.delivery.formats import Page
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Stream, stream_of
 from broker.errors import NotFound, PositionExpired, Stale, Unauthenticated
 from broker.model.record import header
 from broker.telemetry import record_spans
+
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Reading:
     broker: Services
     agreement: str
     organisation: str
+    credential: str | None
     span: str
 
     @classmethod
@@ -30,7 +34,7 @@ class Reading:
         """Raises `NotFound` for an agreement of another agency, `Conflict` for one that was never active."""
         if AGENCY not in caller.roles:
             raise NotFound("no such agreement of this agency")
-        made = cls(request, broker, agreement, caller.organisation, span)
+        made = cls(request, broker, agreement, caller.organisation, caller.credential, span)
         made.known()
         return made
 
@@ -65,6 +69,8 @@ class Reading:
             end_ns=time.time_ns(),
             attributes={"agreement": self.agreement, "records": len(shown)},
         )
+        uses: Uses = self.request.app.state.uses
+        uses.pulled(self.agreement, self.credential, position, found.position)
         state = self.broker.control.state
         egress: Egress = self.request.app.state.egress
         in_force = state.agreements[self.agreement].egress_schema_id
@@ -83,6 +89,16 @@ class Reading:
         return await self.broker.deliveries.beyond(self.known().topic, position, wait_s=wait_s)
 
     async def _read(self, stream: Stream, position: int | None, limit: int, wait_s: float) -> Slice:
+        """As far as there is something; a credential that is withdrawn meanwhile ends the wait within a second."""
+        while True:
+            found = await self._read_once(stream, position, limit, min(wait_s, _LOOK_S))
+            wait_s -= _LOOK_S
+            if found.messages or wait_s <= 0:
+                return found
+            position = found.position
+            await still_caller_of(self.request, self.broker)
+
+    async def _read_once(self, stream: Stream, position: int | None, limit: int, wait_s: float) -> Slice:
         try:
             return await self.broker.deliveries.read(stream.topic, position, limit=limit, wait_s=wait_s)
         except PositionExpired:

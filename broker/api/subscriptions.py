@@ -17,6 +17,7 @@ from broker.errors import Conflict
 from broker.model import topics
 from broker.model.agreement import State
 from broker.model.lifecycle import AgreementEntry
+from broker.model.webhook_book import Subscription
 from broker.policy.calendar import instant_of, milliseconds
 
 routes = APIRouter(prefix="/v1/agreements", tags=["subscriptions"])
@@ -57,11 +58,12 @@ async def show_subscription(
     ends = await broker.looks.ends(topics.delivery(entry.agency, entry.id))
     progress = await broker.looks.progress(topics.source(entry.source, str(entry.document["product"])))
     now_ms, uses = time.time_ns() // 1_000_000, request.app.state.uses
+    webhook = broker.control.state.webhooks.live.get(entry.id)
     found = _alerts(entry, ends, progress, int(quiet_hours * _HOUR_MS), now_ms)
     return told | {
         "first": ends.first,
         "end": ends.end,
-        "exits": _exits(ends, uses, entry.id),
+        "exits": _exits(ends, uses, entry.id, webhook),
         "lastDelivery": _iso(ends.last_delivery_ms),
         "wholeThrough": _iso(whole_through(progress, now_ms)),
         "sourceLastRecord": _iso(progress.last_record_ms),
@@ -71,12 +73,16 @@ async def show_subscription(
     }
 
 
-def _exits(ends: Ends, uses: Uses, agreement: str) -> dict[str, Any]:
-    """Positions by exit, null where one was not seen in use; `behindAtMost` counts markers, too."""
+def _exits(ends: Ends, uses: Uses, agreement: str, webhook: Subscription | None) -> dict[str, Any]:
+    """Positions by exit, null where one was not seen in use; `behindAtMost` counts markers, too.
+
+    Where a webhook stands is told at its own address.
+    """
     page = uses.last_page(agreement)
     return {
         "http": page and _pulled(page, ends),
         "httpKnownSince": uses.since.isoformat(),
+        "webhook": webhook and {"suspended": webhook.suspended and webhook.suspended.value},
         "kafka": None
         if ends.committed is None
         else {"committed": ends.committed, "behindAtMost": max(0, ends.end - ends.committed)},

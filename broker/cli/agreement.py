@@ -12,6 +12,7 @@ from broker.cli import (
     agreement_plan,
     agreement_pseudonyms,
     agreement_questions,
+    agreement_status,
     agreement_steps,
     agreement_text,
 )
@@ -36,6 +37,7 @@ def register(commands: Any) -> None:
     history = verbs.add_parser("history", help="every step that it took: who, when, why")
     history.add_argument("agreement")
     _online(history, _history)
+    agreement_status.register(verbs)
     agreement_pseudonyms.register(verbs)
     agreement_onboard.register(verbs)
     agreement_questions.register(verbs)

@@ -23,6 +23,8 @@ _COMMANDS = (
     "adapter",
     "product",
     "agreement",
+    "catalogue",
+    "credential",
     "purpose",
     "ceiling",
     "dossier",

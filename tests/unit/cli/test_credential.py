@@ -1,0 +1,137 @@
+"""`datanuts credential`, `agreement status` and `catalogue` against the application over use-cases in memory."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from broker.api.app import create_app
+from broker.api.services import Services
+from broker.cli import client
+from broker.cli.datadir import Connection, DataDir, LocalCredential
+from broker.cli.main import main
+from broker.control.organisations import Organisations
+from broker.model.agreement import State
+from broker.model.lifecycle import AgreementEntry
+from tests.unit.api.office import NOW, ROLES, Office, agreement_document, token
+from tests.unit.api.standings import Looks, Tally
+from tests.unit.control.room import Kafka
+
+Command = Callable[..., int]
+
+
+@pytest.fixture
+def office() -> Office:
+    made = Office()
+    asyncio.run(made.open())
+    entry = AgreementEntry("inwoners-gent", 1, State.ACTIVE, agreement_document(), None, NOW, 9, activated_at=NOW)
+    made.log.state.agreements["inwoners-gent"] = entry
+    return made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataDir:
+    made = DataDir(tmp_path / "data")
+    made.make()
+    made.save_connection(Connection("http://broker.test", "kafka.test:9092", 1, 8))
+    for name, roles in ROLES.items():
+        made.save_credential(LocalCredential(name, roles, token(name), name, "pw"))
+    return made
+
+
+@pytest.fixture
+def datanuts(office: Office, home: DataDir, monkeypatch: pytest.MonkeyPatch) -> Command:
+    unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
+    used = {"control": office.log, "credentials": Organisations(office.log, Kafka([]))}
+    app = create_app(Services(**{**unused, **used, "looks": Looks(), "tally": Tally()}))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+                sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+                given = await http.send(sent)
+                return httpx.Response(given.status_code, headers=given.headers, content=given.content)
+
+        return asyncio.run(ask())
+
+    made = client.Client.__init__
+    monkeypatch.setattr(
+        client.Client, "__init__", lambda self, url, key: made(self, url, key, transport=httpx.MockTransport(answer))
+    )
+    return lambda *words: main([*words, "--data-dir", str(home.root)])
+
+
+def test_a_new_secret_goes_into_a_file_and_not_onto_the_screen(datanuts, tmp_path, capsys) -> None:
+    place = tmp_path / "toepassing.json"
+    assert datanuts("credential", "issue", "--as", "stad-gent", "--role", "agency", "--out", str(place)) == 0
+    printed = capsys.readouterr()
+    held = json.loads(place.read_text())
+    assert (held["roles"], held["kafka"]["username"]) == (["agency"], f"stad-gent~{held['id']}")
+    assert held["token"] not in printed.out + printed.err
+    assert held["kafka"]["password"] not in printed.out + printed.err
+    assert [path.stat().st_mode & 0o777 for path in (place, tmp_path / "toepassing.json.curl")] == [0o600, 0o600]
+    assert datanuts("credential", "issue", "--as", "stad-gent", "--out", str(place)) == 1  # it is not written over
+
+
+def test_without_a_place_for_the_secret_nothing_is_made(datanuts, office) -> None:
+    assert datanuts("credential", "issue", "--as", "stad-gent") == 1
+    assert datanuts("credential", "rotate", "c-stad-gent", "--as", "stad-gent") == 1
+    assert office.log.written == []
+
+
+def test_rotate_list_and_revoke(datanuts, tmp_path, capsys) -> None:
+    place = tmp_path / "nieuw.json"
+    assert datanuts("credential", "rotate", "c-stad-gent", "--as", "stad-gent", "--out", str(place)) == 0
+    assert "c-stad-gent works until" in capsys.readouterr().err
+    fresh = json.loads(place.read_text())["id"]
+    assert datanuts("credential", "list", "--as", "stad-gent", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    expires = {each["id"]: each["expires"] for each in listed}
+    assert expires.keys() == {"c-stad-gent", fresh}
+    assert expires["c-stad-gent"] < expires[fresh]
+    assert datanuts("credential", "revoke", "c-stad-gent") == 0  # as the operator
+    assert "c-stad-gent of stad-gent: revoked" in capsys.readouterr().out
+    assert datanuts("credential", "revoke", "c-stad-gent") == 1
+    assert datanuts("credential", "list") == 0
+
+
+def test_one_command_ends_a_compromised_credential_and_tells_its_scope(datanuts, capsys) -> None:
+    words = ("credential", "compromised", "c-stad-gent", "--last-known-good", "2026-11-24T10:00+01:00")
+    assert datanuts(*words) == 0
+    printed = capsys.readouterr().out
+    for part in (
+        "c-stad-gent of stad-gent: revoked on HTTP and on Kafka",
+        "inwoners-gent (active)",
+        "delivered since: 1, about 1 subject(s)",
+        "readable in all: 4, about 3 subject(s); an upper bound",
+        "naam.achternaam",
+        "pulled with it: not seen by this process; Kafka group at 70, end 90",
+    ):
+        assert part in printed
+    assert datanuts(*words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["lastKnownGood"] == "2026-11-24T09:00:00+00:00"
+    assert datanuts("credential", "list", "--as", "stad-gent") == 1
+
+
+@pytest.mark.parametrize("instant", ["gisteren", "2026-11-24T10:00"])
+def test_an_instant_without_its_zone_is_wrong_usage(datanuts, instant) -> None:
+    with pytest.raises(SystemExit) as ended:
+        datanuts("credential", "compromised", "c-stad-gent", "--last-known-good", instant)
+    assert ended.value.code == 64
+
+
+def test_status_and_catalogue_for_people(datanuts, capsys) -> None:
+    assert datanuts("agreement", "status", "inwoners-gent", "--as", "stad-gent") == 0
+    printed = capsys.readouterr().out
+    assert "kafka: committed 70 of 90, at most 20 behind" in printed
+    assert "2026-11-25  delivered  changed  20+" in printed
+    assert "initial" not in printed
+    assert datanuts("agreement", "status", "inwoners-gent", "--as", "rijksregister") == 0
+    assert "kafka" not in capsys.readouterr().out
+    assert datanuts("catalogue", "--as", "statistiek-vlaanderen") == 0
+    assert "rijksregister/persoon.v1" in capsys.readouterr().out
