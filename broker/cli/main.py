@@ -25,11 +25,13 @@ _COMMANDS = (
     "agreement",
     "catalogue",
     "credential",
+    "identity",
     "purpose",
     "ceiling",
     "dossier",
     "consent",
     "consume",
+    "client",
     "webhook",
     "trace",
     "api",
@@ -38,6 +40,9 @@ _COMMANDS = (
     "bench",
 )
 """Modules of this room, in the order of the help; each offers `register(commands)` and sets `run` on its parsers."""
+
+_ELSEWHERE = {"client": "client_code"}
+"""Modules of those whose own name is taken."""
 
 _EPILOG = """\
 examples:
@@ -75,7 +80,7 @@ def parser(only: str | None = None) -> Parser:
     root.add_argument("--version", action="version", version=f"datanuts {metadata.version('datanutsbedrijf')}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in [only] if only in _COMMANDS else _COMMANDS:
-        import_module(f"broker.cli.{name}").register(commands)
+        import_module(f"broker.cli.{_ELSEWHERE.get(name, name)}").register(commands)
     return root
 
 
