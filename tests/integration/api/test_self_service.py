@@ -1,0 +1,213 @@
+"""An agency's engineer alone: from the catalogue to the first record, a rotation, and the day the secret got out."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Consumer
+
+from broker.api.app import create_app
+from broker.cli.main import main
+from broker.control.log import ControlLog
+from broker.errors import Unauthenticated
+from broker.kafka.clients import KafkaAccess, probe
+from broker.model import topics
+from broker.testing import wait_until
+from tests.faults.crowd import PRODUCT, SOURCE, Crowd
+from tests.stage import ROOT, Stage, installation
+
+pytestmark = pytest.mark.timeout(180)
+
+AGENCY = "statistiek-vlaanderen"
+TEMPLATE = ROOT / "policies" / "agreements" / f"{AGENCY}.yaml"
+_SIDES = (SOURCE, AGENCY)
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """An installation of two lanes, routed."""
+    async with installation(tmp_path_factory.mktemp("self-service"), lanes=2) as made, made.router():
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Crowd:
+    return Crowd()
+
+
+async def datanuts(stage: Stage, *words: str) -> None:
+    """One command, as it is typed."""
+    code = await asyncio.to_thread(main, [*words, "--data-dir", str(stage.stack.home.root)])
+    assert code == 0, words
+
+
+async def ask(stage: Stage, who: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    token = stage.stack.home.credential_of(who).token
+    return await call(stage, token, method, path, body)
+
+
+async def call(stage: Stage, token: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+    bearer = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=stage.stack.connection.api, trust_env=False, timeout=60) as http:
+        answer = await http.request(method, path, json=body, headers=bearer)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+
+async def approved(stage: Stage, folder: Path) -> str:
+    """The engineer's request and what the two sides say to it: each step over HTTP or the command line, by its actor."""
+    name = f"zelf-{len(stage.stack.site.control.state.agreements)}"
+    file = folder / f"{name}.yaml"
+    text = TEMPLATE.read_text().replace(f"id: {AGENCY}\n", f"id: {name}\n", 1)
+    assert name in text
+    file.write_text(text)
+    await datanuts(stage, "agreement", "apply", str(file), "--as", AGENCY)
+    at = f"/v1/agreements/{name}"
+    await ask(stage, SOURCE, "POST", f"{at}/approve")
+    for side in _SIDES:
+        await datanuts(
+            stage, "agreement", "advise", name, "--verdict", "favourable", "--reference", "DPO-1", "--as", side
+        )
+        await datanuts(stage, "agreement", "sign", name, "--function", "F", "--mandate", "M", "--as", side)
+    await ask(stage, SOURCE, "POST", f"{at}/publish")
+    return name
+
+
+async def credential(stage: Stage, folder: Path) -> Mapping[str, Any]:
+    """What the engineer's application gets for itself."""
+    place = folder / "toepassing.json"
+    await datanuts(stage, "credential", "issue", "--as", AGENCY, "--role", "agency", "--out", str(place))
+    return dict(json.loads(place.read_text()))
+
+
+def login(stage: Stage, held: Mapping[str, Any]) -> KafkaAccess:
+    return stage.stack.site.access.as_user(held["kafka"]["username"], held["kafka"]["password"])
+
+
+@asynccontextmanager
+async def reader(access: KafkaAccess, topic: str) -> AsyncIterator[Consumer]:
+    """A stock client of the agency's; `poll` it in a thread."""
+    given = {"group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False, "log_level": 0}
+    consumer = Consumer({**access.for_librdkafka(), **given})
+    consumer.subscribe([topic])
+    try:
+        yield consumer
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+
+async def first_of(consumer: Consumer) -> Any:
+    """A record, or an error that is not a passing one."""
+    return await wait_until(lambda: asyncio.to_thread(consumer.poll, 1.0), timeout=60)
+
+
+async def refused(access: KafkaAccess) -> bool:
+    try:
+        await probe(access)
+    except Unauthenticated:
+        return True
+    return False
+
+
+async def test_from_the_catalogue_to_the_first_record_without_anybodys_hand(
+    stage: Stage, crowd: Crowd, tmp_path: Path
+) -> None:
+    catalogue = await ask(stage, AGENCY, "GET", "/v1/catalogue")
+    offered = {(each["source"], each["id"]): each for each in catalogue["items"]}
+    assert "statistiek" in {purpose["purpose"] for purpose in offered[SOURCE, PRODUCT]["purposes"]}
+    agreement = await approved(stage, tmp_path)
+    held = await credential(stage, tmp_path)
+    await stage.publish(SOURCE, PRODUCT, crowd.people(5))
+    path = f"/v1/deliveries/{agreement}?wait=30&limit=1"
+
+    async def first() -> Any:
+        return (await call(stage, held["token"], "GET", path))["items"]
+
+    (item,) = await wait_until(first, timeout=60)
+    assert item["data"]
+    async with reader(login(stage, held), topics.delivery(AGENCY, agreement)) as consumer:
+        message = await first_of(consumer)
+        assert message.error() is None
+        assert message.key().decode() == item["key"]
+    status = await call(stage, held["token"], "GET", f"/v1/agreements/{agreement}/subscription")
+    assert status["exits"]["http"]["handedOut"] > 0
+    assert (status["lastDelivery"] is not None, status["alerts"]) == (True, [])
+    await datanuts(stage, "agreement", "status", agreement, "--as", AGENCY)
+
+
+async def test_a_kafka_user_is_taken_away_at_the_instant_its_credential_expires(
+    stage: Stage, crowd: Crowd, tmp_path: Path
+) -> None:
+    agreement = await approved(stage, tmp_path)
+    old = await credential(stage, tmp_path)
+    await stage.publish(SOURCE, PRODUCT, crowd.people(5))
+    at = f"/v1/organisations/{AGENCY}/credentials/{old['id']}/rotate"
+    new = await call(stage, old["token"], "POST", at, {"overlapHours": 24})
+    topic = topics.delivery(AGENCY, agreement)
+    for held in (old, new):
+        async with reader(login(stage, held), topic) as consumer:
+            assert (await first_of(consumer)).error() is None
+    await call(stage, new["token"], "POST", at, {"overlapHours": 0})
+    await wait_until(lambda: refused(login(stage, old)), timeout=60)
+    assert not await refused(login(stage, new))
+    grants = await stage.stack.site.admin.grants(topic=topic)
+    users = {grant.principal for grant in grants}
+    assert old["kafka"]["username"] not in users
+    assert new["kafka"]["username"] in users
+
+
+async def test_what_is_compromised_opens_nothing_anywhere_and_its_scope_is_told(
+    stage: Stage, crowd: Crowd, tmp_path: Path
+) -> None:
+    agreement = await approved(stage, tmp_path)
+    topic = topics.delivery(AGENCY, agreement)
+    good, stolen = datetime.now(UTC) - timedelta(seconds=2), await credential(stage, tmp_path)
+    await stage.publish(SOURCE, PRODUCT, crowd.people(7))
+
+    async def pages() -> Any:
+        page = await call(stage, stolen["token"], "GET", f"/v1/deliveries/{agreement}?limit=1000")
+        return page if len(page["items"]) >= 7 else None
+
+    page = await wait_until(pages, timeout=60)
+    bearer = {"Authorization": f"Bearer {stolen['token']}"}
+    site = stage.stack.site
+    async with ControlLog(site.clients, beating=True) as elsewhere:
+        other = create_app(replace(stage.stack.services, control=elsewhere))
+        doors = (
+            httpx.AsyncClient(base_url=stage.stack.connection.api, trust_env=False, timeout=60, headers=bearer),
+            httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url="http://other.test", headers=bearer),
+        )
+        async with doors[0], doors[1], reader(login(stage, stolen), topic) as consumer:
+            assert (await first_of(consumer)).error() is None
+            waiting = f"/v1/deliveries/{agreement}?wait=30&after={page['next']}"
+            polls = [asyncio.create_task(door.get(waiting)) for door in doors]
+            done, _ = await asyncio.wait(polls, timeout=0.5)
+            assert not done
+            report = f"/v1/organisations/{AGENCY}/credentials/{stolen['id']}/compromised"
+            told = await ask(stage, "operator", "POST", report, {"lastKnownGood": good.isoformat()})
+            await stage.publish(SOURCE, PRODUCT, crowd.people(3))  # after the report: for nobody's eyes with it
+            for answer in await asyncio.gather(*polls):
+                assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
+            for door in doors:
+                assert (await door.get("/v1/agreements")).status_code == 401
+
+            async def is_shut_out() -> bool:
+                polled = await asyncio.to_thread(consumer.poll, 1.0)
+                return polled is not None and polled.error() is not None
+
+            await wait_until(is_shut_out, timeout=60)
+    assert await refused(login(stage, stolen))
+    assert [each["id"] for each in told["revoked"]] == [stolen["id"]]
+    stream = next(each for each in told["scope"]["agreements"] if each["agreement"] == agreement)
+    subjects = {item["key"] for item in page["items"] if item["kind"] != "life-cycle"}
+    assert stream["readable"] == {"deliveries": len(page["items"]), "subjects": len(subjects)}
+    assert stream["deliveredSince"] == stream["readable"]
+    assert stream["pulled"]["position"] > 0
+    await datanuts(stage, "credential", "list")
