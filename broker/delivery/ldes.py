@@ -26,6 +26,9 @@ class Reader(Protocol):
     async def read(self, topic: str, position: int | None, *, limit: int, wait_s: float) -> Slice:
         """Committed records from `position` on (None: the oldest retained); raises `PositionExpired` or `Invalid`."""
 
+    async def head(self, topic: str) -> int:
+        """Position after the last committed record."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -44,7 +47,7 @@ async def stretch(reader: Reader, topic: str, page: int) -> Stretch:
         try:
             read = await reader.read(topic, position, limit=OFFSETS, wait_s=0)
         except Invalid:
-            raise NotFound("the stream has no such page yet") from None
+            raise _not_begun() from None
         except PositionExpired:
             position, whole = await first_retained(reader, topic), False
             if position >= end:
@@ -54,6 +57,8 @@ async def stretch(reader: Reader, topic: str, page: int) -> Stretch:
         if read.position == position:
             break
         position = read.position
+    if not found and position == first_offset(page) > await reader.head(topic):
+        raise _not_begun()  # Kafka's own refusal can come later than we wait for it
     return Stretch(tuple(found), closed=position >= end, whole=whole)
 
 
@@ -116,6 +121,10 @@ def members(
         shown = item(stream, message, data) | {"sequence": message.offset}
         del shown["cursor"]
         yield type_, linked.member(shown, iris, type_)
+
+
+def _not_begun() -> NotFound:
+    return NotFound("the stream has no such page yet")
 
 
 async def _anywhere(reader: Reader, topic: str, delivery: str) -> Message | None:

@@ -22,6 +22,7 @@ from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaClients
 from broker.model import topics
 from broker.model.barrier import AMENDED, barrier
+from broker.testing import wait_until
 from tests.conftest import ROOT
 from tests.unit.api import roadworks
 from tests.unit.api.conftest import Control, token
@@ -78,6 +79,12 @@ async def followed(
     await kafka_admin.ensure_topics([TopicSpec(topic)])
     await _fill(kafka_clients, topic, roadworks.deliveries(control, agreement, DELIVERIES))
     reader = DeliveryReader(lambda: kafka_clients.consumer(None))
+    (end,) = (await kafka_admin.end_offsets(topic)).values()
+
+    async def committed() -> bool:
+        return await reader.head(topic) >= end
+
+    await wait_until(committed, timeout=30)
     nothing: dict[str, Any] = {each.name: None for each in fields(Services)}
     services = Services(**nothing | {"control": control, "deliveries": reader, "iri_base": "urn:datanuts:"})
     try:
