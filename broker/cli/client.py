@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,12 +80,18 @@ class Client:
 
     def stream(self, path: str, **query: int | str) -> Iterator[bytes]:
         """Bytes at `path`, piece by piece, for what must not be held in memory at once."""
+        with self.download(path, **query) as response:
+            yield from response.iter_bytes()
+
+    @contextmanager
+    def download(self, path: str, **query: int | str) -> Iterator[httpx.Response]:
+        """The answer at `path`, to be read in the block; raises `BrokerUnavailable` where it breaks off."""
         try:
             with self._http.stream("GET", path, params=query) as response:
                 if not response.is_success:
                     response.read()
                     raise _raised(_problem(response), response.status_code)
-                yield from response.iter_bytes()
+                yield response
         except httpx.HTTPError as error:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
 

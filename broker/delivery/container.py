@@ -8,12 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 import fastavro
 
 from broker.delivery.streams import Message, Stream, item
 from broker.model.record import WIRE_HEADER_BYTES
+from broker.schema import varints
 from broker.schema.avro import varint
 
 SYNC_BYTES = 16
@@ -89,3 +90,31 @@ def _row(envelope: Mapping[str, Any], value: bytes | None) -> bytes:
             parts += (varint(len(text)), text)
     parts += (_NULL,) if value is None else (_PRESENT, value[WIRE_HEADER_BYTES:])
     return b"".join(parts)
+
+
+def whole_blocks(file: BinaryIO) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """Opening of a file that may have been cut anywhere, and (place, size, items) of each of its whole blocks.
+
+    The opening is empty where the file does not even hold that.
+    """
+    try:
+        file.seek(0)
+        stated: Any = fastavro.schemaless_reader(file, _OPENING, None)
+        size = file.tell()
+    except (EOFError, IndexError, ValueError):
+        return b"", []
+    file.seek(0)
+    before = file.read(size)
+    blocks: list[tuple[int, int, int]] = []
+    while True:
+        at = file.tell()
+        head = file.read(2 * varints.MAX_BYTES)
+        try:
+            items, after = varints.read(head, 0)
+            length, after = varints.read(head, after)
+        except (IndexError, varints.Malformed):
+            return before, blocks
+        file.seek(at + after + length)
+        if file.read(SYNC_BYTES) != stated["sync"]:
+            return before, blocks
+        blocks.append((at, file.tell() - at, items))
