@@ -25,6 +25,8 @@ _FIRST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 15.0
 _SETTLED_S = 30.0
 _READY_S = 20.0
+STUCK_MS = 60_000
+"""A peer that takes nothing for so long is let go with all that waits for it (Linux); closing alone would wait for ever."""
 
 
 @asynccontextmanager
@@ -35,6 +37,8 @@ async def served(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterator
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
         try:
             listener.bind((host, port))
         except OSError as error:

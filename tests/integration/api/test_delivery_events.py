@@ -3,6 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,8 +13,11 @@ import pytest
 
 from broker.api import delivery_events
 from broker.api.pouring import OpenAnswers
+from broker.cli import processes
+from broker.cli.api import serving
 from broker.cli.processes import served
 from broker.model.facts import FactType
+from broker.settings import load_settings
 from broker.testing import wait_until
 from tests.listening import listening
 from tests.unit.api.conftest import World, bearer
@@ -156,35 +161,50 @@ async def test_one_organisation_cannot_take_every_place(world: World, http: http
         assert await again.take(1)
 
 
-async def test_streams_end_in_order_when_the_server_stops(world: World) -> None:
+async def test_streams_end_in_order_when_the_server_stops(world: World, tmp_path: Path) -> None:
     world.deliver("a")
-    app = world.http._transport.app
+    services, settings = world.http._transport.app.state.services, load_settings({}, data_dir=tmp_path)
     async with (
         httpx.AsyncClient(headers=bearer("agency"), timeout=20, trust_env=False) as client,
-        served(app) as url,
-        listening(client, f"{url}{PATH}") as heard,
+        AsyncExitStack() as server,
     ):
-        await heard.take(1)
-        app.state.open_answers.end()
-        assert await heard.rest() == []  # a stream that is cut would raise here
+        url = await server.enter_async_context(serving(services, settings, 0))
+        async with listening(client, f"{url}{PATH}") as heard:
+            await heard.take(1)
+            stopping = asyncio.create_task(server.aclose())
+            assert await heard.rest() == []  # a stream that is cut would raise here
+            await stopping
 
 
-async def test_a_reader_that_takes_nothing_is_given_up_and_harms_nobody(world: World, http: httpx.AsyncClient) -> None:
+def open_at(server: int, peer: int) -> bool:
+    """Whether the server's end of a connection still exists."""
+    rows = (line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:])
+    return any(row[1].endswith(f":{server:04X}") and row[2].endswith(f":{peer:04X}") for row in rows)
+
+
+async def test_a_reader_that_takes_nothing_is_given_up_and_harms_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "STUCK_MS", 1000)
     bounds = answers(world, write_s=0.3)
-    key = b"\xc3\xa9" * 4
-    world.deliver(*("x" * 20_000 for _ in range(600)), key=key)
-    place = urlsplit(str(http.base_url))
-    with socket.socket() as stuck:
-        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        stuck.settimeout(0)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(stuck, (place.hostname, place.port))
-        request = f"GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer('agency')['Authorization']}\r\n\r\n"
-        await loop.sock_sendall(stuck, request.encode())
-        await wait_until(lambda: bounds._open)
-        reads = len(world.deliveries.reads)
-        async with listening(http, PATH) as heard:
-            assert len(await heard.take(600)) == 600
-        await wait_until(lambda: bounds._open == {})
-        # What one reader does not take is not read for it either: the whole is 12 MB, twelve pieces.
-        assert len(world.deliveries.reads) - reads < 2 * 12 + 2
+    world.deliver(*("x" * 20_000 for _ in range(600)))
+    loop = asyncio.get_running_loop()
+    async with served(world.http._transport.app) as url:
+        place = urlsplit(url)
+        with socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.settimeout(0)
+            await loop.sock_connect(stuck, (place.hostname, place.port))
+            request = f"GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer('agency')['Authorization']}\r\n\r\n"
+            await loop.sock_sendall(stuck, request.encode())
+            await wait_until(lambda: bounds._open)
+            async with (
+                httpx.AsyncClient(headers=bearer("agency"), timeout=20, trust_env=False) as client,
+                listening(client, f"{url}{PATH}") as heard,
+            ):
+                assert len(await heard.take(600)) == 600
+            await wait_until(lambda: bounds._open == {})
+            # What one reader does not take is not read for it either: the whole is 12 MB, in twelve pieces.
+            assert len(world.deliveries.reads) < 22
+            await wait_until(lambda: not open_at(place.port, stuck.getsockname()[1]), timeout=20)
+        bounds.end()
