@@ -27,6 +27,9 @@ from broker.telemetry import Event, log, record_spans
 _PAGE = 16
 """Records read at once; little, because each subscription may hold as many while its receiver does not answer."""
 
+_AROUND_BARRIERS = 500
+"""Among so many records from the first of a new version on lies a barrier of it, or it is not looked for further."""
+
 _GONE = frozenset({State.REVOKED, State.ENDED})
 _NEWS_S = 20.0
 _HELD_S = 0.05
@@ -53,10 +56,9 @@ class Courier:
         )
         self._group = topics.webhook_group(subscription.agreement)
         self._position = 0
-        self._version = 0
         self._told = -1
         self._health = Health()
-        self._committed_at = 0.0
+        self._committed, self._committed_at = -1, 0.0
 
     async def run(self) -> None:
         """Deliver until the subscription is suspended, changed or removed; raises `Retriable` where Kafka fails."""
@@ -82,7 +84,7 @@ class Courier:
         if note is not None:
             if note.series != self._subscription.series:
                 await self._suspend(Reason.POSITION_LOST)
-            self._version, self._told = note.version, note.told
+            self._told = note.told
             # What failed before the agency changed the address or resumed says nothing about now.
             changed = note.fact != self._subscription.epoch
             self._health = webhook_circuit.again(note.health) if changed else note.health
@@ -103,12 +105,12 @@ class Courier:
         for message in page.messages:
             await self._pass_on(message)
         if page.position > self._position:
-            self._position = page.position  # markers of transactions; committed with the next record
+            self._position = page.position  # past the markers of transactions
         elif not page.messages:
             await self._wait()
 
     async def _wait(self) -> None:
-        if self._rooms.monotonic() - self._committed_at > _RECOMMIT_S:
+        if self._position != self._committed or self._rooms.monotonic() - self._committed_at > _RECOMMIT_S:
             await self._commit()
         await self._rooms.deliveries.beyond(self._stream.topic, self._position, wait_s=_NEWS_S)
 
@@ -117,20 +119,15 @@ class Courier:
         try:
             return await self._rooms.deliveries.read(topic, self._position, limit=_PAGE)
         except PositionExpired:
-            oldest = await self._rooms.deliveries.read(topic, None, limit=_PAGE)
-            if entry.state in _GONE or self._narrowed(entry, oldest):
-                return oldest
+            oldest = await self._rooms.deliveries.read(topic, None, limit=_AROUND_BARRIERS)
+            if entry.state in _GONE or _narrowed(entry, oldest):
+                return (
+                    Slice(oldest.messages[:_PAGE], oldest.messages[_PAGE].offset) if oldest.messages[_PAGE:] else oldest
+                )
             await self._suspend(Reason.POSITION_EXPIRED)
         except Invalid:  # beyond the end: the topic is another one
             await self._suspend(Reason.POSITION_LOST)
         raise _Over
-
-    def _narrowed(self, entry: AgreementEntry, oldest: Slice) -> bool:
-        """Whether the present version emptied the topic of what went before it, and not time: then nothing was missed."""
-        if self._version >= entry.version or not oldest.messages:
-            return False
-        first = oldest.messages[0]
-        return _epoch(first) == entry.amended_epoch if first.is_life_cycle else _version(first) == entry.version
 
     async def _pass_on(self, message: Message) -> None:
         """Deal with one record and go past it; raises `Held` where it stays where it is."""
@@ -149,7 +146,6 @@ class Courier:
                 end_ns=time.time_ns(),
                 attributes={"agreement": self._stream.agreement, "records": 1},
             )
-            self._version = max(self._version, _version(message))
         self._position = message.offset + 1
         await self._commit()
 
@@ -203,9 +199,9 @@ class Courier:
     async def _commit(self) -> None:
         self._still_mine()
         subscription = self._subscription
-        note = Note(subscription.series, subscription.epoch, self._version, self._told, self._health)
+        note = Note(subscription.series, subscription.epoch, self._told, self._health)
         await self._rooms.positions.save(self._group, self._stream.topic, self._position, note.text())
-        self._committed_at = self._rooms.monotonic()
+        self._committed, self._committed_at = self._position, self._rooms.monotonic()
 
     def _still_mine(self) -> None:
         live = self._rooms.control.state.webhooks.live.get(self._subscription.agreement)
@@ -227,6 +223,14 @@ class Courier:
         except Conflict:  # the agency was first; whoever runs next looks again
             log(Event.CONTROL_CONFLICT, agreement=agreement)
         raise _Over
+
+
+def _narrowed(entry: AgreementEntry, oldest: Slice) -> bool:
+    """Whether the topic begins where the version in force emptied it to, and not where time did: then nothing was missed."""
+    first = next(iter(oldest.messages), None)
+    if first is None or not (first.is_life_cycle or _version(first) == entry.version):
+        return False
+    return any(each.is_life_cycle and _epoch(each) == entry.amended_epoch for each in oldest.messages)
 
 
 def _epoch(message: Message) -> int:

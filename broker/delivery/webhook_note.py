@@ -11,19 +11,18 @@ from broker.delivery.webhook_circuit import Health
 class Note:
     """What is kept beside a position.
 
-    Of which registration it is, and of which fact about it; the latest version of which a record was passed on, the
-    latest fact about the agreement that was told, and how the receiver fares.
+    Of which registration it is, and of which fact about it; the latest fact about the agreement that was told, and how
+    the receiver fares.
     """
 
     series: int
     fact: int
-    version: int
     told: int = -1
     health: Health = field(default_factory=Health)
 
     def text(self) -> str:
         """What `Note.of` reads."""
-        known = {"series": self.series, "fact": self.fact, "version": self.version, "told": self.told}
+        known = {"series": self.series, "fact": self.fact, "told": self.told}
         return json.dumps(known | webhook_circuit.as_json(self.health), separators=(",", ":"))
 
     @classmethod
@@ -31,7 +30,7 @@ class Note:
         """The note of a position; None for one that somebody else committed."""
         try:
             stated = json.loads(text)
-            series, fact, version, told = (int(stated[name]) for name in ("series", "fact", "version", "told"))
-            return cls(series, fact, version, told, webhook_circuit.of_json(stated))
+            series, fact, told = (int(stated[name]) for name in ("series", "fact", "told"))
+            return cls(series, fact, told, webhook_circuit.of_json(stated))
         except (ValueError, KeyError, TypeError, RecursionError):
             return None

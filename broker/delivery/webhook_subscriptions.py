@@ -167,7 +167,7 @@ class Webhooks:
         return oldest.messages[0].offset if oldest.messages else oldest.position
 
     async def _place(self, agreement: str, topic: str, position: int, series: int) -> None:
-        await self.positions.save(topics.webhook_group(agreement), topic, position, Note(series, -1, 0).text())
+        await self.positions.save(topics.webhook_group(agreement), topic, position, Note(series, -1).text())
 
     async def _set(self, by: str, subscription: Subscription, **changed: Any) -> Subscription:
         until = subscription.until
