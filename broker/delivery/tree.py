@@ -84,10 +84,13 @@ def page(
     terms: dict[NodeType | None, str] = {}
     stream: Json = {"@id": links.stream, "@type": f"{_LDES}EventStream", "view": links.root}
     definitions: Json = {}
+    # A departure has no fields: it stands among the others, so that members are in the order of the stream.
+    current = next((type_ for type_, _ in members if type_ is not None), None)
     for type_, node in members:
-        name = terms.setdefault(type_, f"member-{len(terms)}")
+        current = type_ or current
+        name = terms.setdefault(current, f"member-{len(terms)}")
         if name not in definitions:
-            definitions[name] = {"@id": f"{_TREE}member"} | ({"@context": type_.context()} if type_ else {})
+            definitions[name] = {"@id": f"{_TREE}member"} | ({"@context": current.context()} if current else {})
             stream[name] = []
         stream[name].append(node)
     closing = {"immutable": True, "relation": _relation(links, number + 1)} if closed else {}

@@ -126,7 +126,7 @@ async def _run(*command: str, cwd: Path, **variables: str) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        said, complaint = await asyncio.wait_for(process.communicate(), 100)
+        said, complaint = await asyncio.wait_for(process.communicate(), 200)
     finally:
         if process.returncode is None:
             process.kill()

@@ -23,6 +23,7 @@ from broker.model.record import WIRE_HEADER_BYTES, schema_id_of
 from tests.integration.delivery.conftest import agency_of, staged
 from tests.integration.routing.conftest import Opened, World
 from tests.listening import listening
+from tests.unit.delivery.linked_data import item_of
 
 Items = list[Mapping[str, Any]]
 _PAGE = 97
@@ -58,6 +59,7 @@ async def kafka(scene: Scene) -> Items:
         item: dict[str, Any] = {
             "id": told.get("ce_id"), "type": told["ce_type"], "kind": told.get("ce_kind", "life-cycle"),
             "time": told.get("ce_time"), "key": record.key.decode(), "reason": told.get("ce_reason"),
+            "sequence": record.offset,
         }  # fmt: skip
         numbers = {
             "epoch": "ce_epoch",
@@ -120,6 +122,28 @@ async def file_avro(scene: Scene) -> Items:
     return items
 
 
+async def pull_json_ld(scene: Scene) -> Items:
+    return await _pages(scene, "application/ld+json", lambda raw: [item_of(node) for node in json.loads(raw)["items"]])
+
+
+async def ldes(scene: Scene) -> Items:
+    """Every page from the root on; life-cycle events are no members: they are taken from the topic, to their places."""
+    members: Items = []
+    (node, _) = (await scene.http.get(f"/v1/ldes/{scene.agreement}")).json()["@graph"]
+    while "relation" in node:
+        answer = await scene.http.get(node["relation"]["node"])
+        assert answer.status_code == 200, answer.text
+        node, stream = answer.json()["@graph"]
+        members += [item_of(member) for name in stream if name.startswith("member-") for member in stream[name]]
+    assert members == sorted(members, key=_place)
+    events = [item for item in await kafka(scene) if item["kind"] == "life-cycle"]
+    return sorted([*members, *events], key=_place)
+
+
+def _place(item: Mapping[str, Any]) -> int:
+    return int(item["sequence"])
+
+
 def _lines(raw: bytes) -> Items:
     return [json.loads(line) for line in raw.splitlines()]
 
@@ -132,6 +156,8 @@ EXITS: Mapping[str, Callable[[Scene], Awaitable[Items]]] = {
     "pull-json": pull_json,
     "pull-ndjson": pull_ndjson,
     "pull-avro": pull_avro,
+    "pull-json-ld": pull_json_ld,
+    "ldes": ldes,
     "events": events,
     "file-ndjson": file_ndjson,
     "file-avro": file_avro,
