@@ -16,6 +16,7 @@ from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.registrations import Closing, Opening, Outcome
 from broker.delivery.looks import Looks
+from broker.control.replays import Replays
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
 from broker.delivery.tally import DailyTally
@@ -391,6 +392,7 @@ class Services:
     credentials: Credentials
     looks: Looks
     tally: DailyTally
+    replays: Replays
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

@@ -12,6 +12,7 @@ from broker.cli import (
     agreement_plan,
     agreement_pseudonyms,
     agreement_questions,
+    agreement_replay,
     agreement_status,
     agreement_steps,
     agreement_text,
@@ -39,6 +40,7 @@ def register(commands: Any) -> None:
     _online(history, _history)
     agreement_status.register(verbs)
     agreement_pseudonyms.register(verbs)
+    agreement_replay.register(verbs)
     agreement_onboard.register(verbs)
     agreement_questions.register(verbs)
     agreement_history.register(verbs)

@@ -36,6 +36,7 @@ from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.replacements import Replacements
+from broker.control.replays import Replays
 from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
 from broker.delivery.looks import Looks
@@ -166,6 +167,7 @@ class Installation:
                     credentials=self.organisations,
                     looks=Looks(here.clients, here.lanes, partial(here.admin.held_partitions, topics.LANE_GROUP)),
                     tally=DailyTally(here.clients.consumer, self.folder.receipt_schema(), here.lanes),
+                    replays=Replays(here.control, here.lanes),
                     clients=identity.clients,
                     tokens=identity.tokens,
                     issuer=identity.issuer,

@@ -17,7 +17,6 @@ import fastavro
 from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
-    AuthorizationError,
     KafkaError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailed,
@@ -38,8 +37,8 @@ from broker.errors import (
     PositionExpired,
     Unauthenticated,
 )
-from broker.model.barrier import BARRIER_TYPE
 from broker.model.cursor import cursor, position_of
+from broker.model.notice import LIFE_CYCLE as LIFE_CYCLE_TYPES
 from broker.model.record import WIRE_HEADER_BYTES, header, schema_id_of
 
 _ANSWER_S = 15.0
@@ -66,7 +65,7 @@ class KafkaExit:
                 records = await self._records(after, limit, wait_s)
             items = [await self._item(record) for record in records]
             return Page(tuple(items), cursor(self._agreement, self._position or 0))
-        except (TopicAuthorizationFailedError, AuthorizationError):
+        except TopicAuthorizationFailedError:
             await self.close()
             return await self._not_shown(after)
         except OffsetOutOfRangeError:
@@ -176,8 +175,8 @@ class KafkaExit:
             "reason": text("ce_reason"),
             "cursor": cursor(self._agreement, record.offset + 1),
         }
-        if shown["type"] == BARRIER_TYPE:
-            return shown | {"kind": LIFE_CYCLE, "epoch": int(text("ce_epoch") or -1)}
+        if shown["type"] in LIFE_CYCLE_TYPES:
+            return shown | {"kind": LIFE_CYCLE, "epoch": int(text("ce_epoch") or -1), "text": text("ce_text")}
         epoch = text("ce_pseudonymepoch")
         return shown | {
             "agreementVersion": int(text("ce_agreementversion") or 0),

@@ -12,9 +12,9 @@ from aiokafka.structs import TopicPartition
 
 from broker.errors import KafkaUnavailable
 from broker.model import topics
+from broker.model.notice import LIFE_CYCLE_KEYS
 from broker.stopping import stop_quietly
 
-_BARRIER = b"barrier/"
 _KAFKA_S = 10.0
 _SCAN_S = 20.0
 _AT_ONCE = 5000
@@ -165,4 +165,4 @@ async def _last(consumer: Any, targets: list[TopicPartition], firsts: Any, ends:
 
 
 def _about_subjects(records: Iterable[Any]) -> Iterable[Any]:
-    return (record for record in records if record.key is not None and not record.key.startswith(_BARRIER))
+    return (record for record in records if record.key is not None and not record.key.startswith(LIFE_CYCLE_KEYS))

@@ -162,5 +162,5 @@ async def _behind(consumer: Any, target: TopicPartition) -> bool:
 def _expired() -> PositionExpired:
     return PositionExpired(
         "records after this position are no longer retained and were missed: start again without a cursor for what is "
-        "retained, and ask the operator for a backfill"
+        "retained, and ask for a replay of the rest: POST /v1/agreements/{agreement}/replays"
     )

@@ -15,10 +15,10 @@ from broker.model import cursor as cursors
 from broker.model import topics
 from broker.model.agreement import State
 from broker.model.facts import ControlState, RegisteredSchema
+from broker.model.notice import LIFE_CYCLE
 from broker.model.record import WIRE_HEADER_BYTES, header, schema_id_of
 
 _STOPPED = frozenset({State.REVOKED, State.ENDED})
-_BARRIER = ".agreement.barrier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Message:
 
     @property
     def is_life_cycle(self) -> bool:
-        """Whether this is about the agreement (a barrier) rather than about a subject."""
-        return self.text("ce_type").endswith(_BARRIER)
+        """Whether this is about the agreement (a barrier or a notice) rather than about a subject."""
+        return self.text("ce_type") in LIFE_CYCLE
 
     def text(self, name: str) -> str:
         """Header `name`, empty where absent."""
@@ -102,7 +102,8 @@ def item(stream: Stream, message: Message, data: Any) -> dict[str, Any]:
     if reason := message.text("ce_reason"):
         shown["reason"] = reason
     if message.is_life_cycle:
-        return shown | {"kind": "life-cycle", "epoch": int(message.text("ce_epoch") or -1)}
+        told = {"text": text} if (text := message.text("ce_text")) else {}
+        return shown | {"kind": "life-cycle", "epoch": int(message.text("ce_epoch") or -1)} | told
     if epoch := message.text("ce_pseudonymepoch"):
         shown["pseudonymEpoch"] = int(epoch)
     return shown | {

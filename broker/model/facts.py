@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from broker.errors import Invalid
+from broker.model.agreement import State
 from broker.model.agreement_book import AgreementBook, Event
 from broker.model.credentials import Credential, CredentialBook
 from broker.model.lifecycle import AgreementEntry, Step, Transition
@@ -43,6 +44,7 @@ class FactType(StrEnum):
     AGREEMENT_REVOKED = "agreement.revoked"
     AGREEMENT_ENDED = "agreement.ended"
     PSEUDONYM_ROTATED = "pseudonym.rotated"
+    REPLAY_REQUESTED = "replay.requested"
     WEBHOOK_SET = "webhook.set"
     WEBHOOK_REMOVED = "webhook.removed"
     WEBHOOK_SUSPENDED = "webhook.suspended"
@@ -194,6 +196,18 @@ class Product:
     schema_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A request to be told again of all subjects whose last record is of `since` or later (None: of all).
+
+    `epoch` is the offset of its fact: the number of the run that its delivery ids are made with (design R4).
+    """
+
+    agreement: str
+    since: datetime | None
+    epoch: int
+
+
 @dataclass(slots=True)
 class ControlState:
     """Fold of the control log: `epoch` is the offset of the last fact applied, -1 before the first.
@@ -217,6 +231,8 @@ class ControlState:
     ceilings: dict[tuple[str | None, str, str], Mapping[str, Any]] = field(default_factory=dict)
     pseudonym_epochs: dict[tuple[str, str], int] = field(default_factory=dict)
     """By (agency, purpose), where the first key was rotated."""
+    replays: dict[str, Replay] = field(default_factory=dict)
+    """The latest of each agreement that asked for one."""
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
@@ -290,7 +306,11 @@ class ControlState:
             step = _STEPS[fact.type]
             why, function = str(data.get("why", "")), data.get("function")
             taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
-            return self._book.take(step, data, taken, self._register)
+            accepted = self._book.take(step, data, taken, self._register)
+            entry = self.agreements.get(str(data.get("id")))
+            if entry is not None and entry.state is not State.ACTIVE:
+                self.replays.pop(entry.id, None)
+            return accepted
         if fact.type in _WEBHOOK:
             entry = self.agreements.get(data["agreement"])
             agency = entry.agency if entry is not None and entry.activated_at is not None else None
@@ -304,6 +324,8 @@ class ControlState:
             self.products[product.source, product.id] = product
         elif fact.type is FactType.PSEUDONYM_ROTATED:
             return self._rotate(data["agency"], data["purpose"], data["epoch"])
+        elif fact.type is FactType.REPLAY_REQUESTED:
+            return self._replay(data["agreement"], data.get("since"), offset)
         elif fact.type is FactType.PURPOSES:
             self.purposes = tuple(data["purposes"])
         else:
@@ -339,6 +361,13 @@ class ControlState:
             return False
         before = (*self.signing_epochs, SigningEpoch(epoch - 1, at, trusted=True))
         self.signing_epochs = tuple(SigningEpoch(one.epoch, one.until, trusted=one.trusted and keep) for one in before)
+        return True
+
+    def _replay(self, agreement: str, since: str | None, offset: int) -> bool:
+        entry = self.agreements.get(agreement)
+        if entry is None or entry.state is not State.ACTIVE:
+            return False
+        self.replays[agreement] = Replay(agreement, None if since is None else _instant(since), offset)
         return True
 
     def _register(self, subject: str, text: str) -> int:

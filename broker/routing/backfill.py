@@ -1,4 +1,4 @@
-"""Backfill: what agreements that came into force are told of the subjects they find, slice by slice between live records.
+"""How far a lane came with telling agreements that came into force of the subjects they find, and with replays.
 
 The lane itself reads its part of a source topic again, from the start to where it stood when the agreement came into
 force (ADR backfill-in-the-lane). Whoever has a newer record by then is passed over: that one brings, or has brought, the
@@ -7,19 +7,12 @@ double after a crash; whether an agreement has been told of a subject follows fr
 subject's last record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aiokafka.structs import TopicPartition
-
+from broker.model.facts import Replay
 from broker.policy.engine import Previous
-from broker.stopping import stop_quietly
-
-_RECORDS = 1_000
-"""Records of a slice: some 40 ms at most, for that long a live record may wait."""
-
-_IDLE_MS = 50
 
 
 class Reach(NamedTuple):
@@ -55,61 +48,76 @@ class Reach(NamedTuple):
         at = self.at_ms if known.offset < self.next else self.whole_ms if known.offset < self.whole else 0
         return known._replace(at=at) if at > known.at else known
 
+
+class Replayed(NamedTuple):
+    """How far the replays of one source topic came in one lane: all up to epoch `done`, and the one of `epoch` before `next`."""
+
+    done: int = -1
+    epoch: int = -1
+    next: int = 0
+    end: int = 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one was begun and not ended."""
+        return self.epoch > self.done
+
+    def begun(self, epoch: int, end: int) -> "Replayed":
+        """The replay of `epoch`, of what lies before `end`."""
+        return Replayed(self.done, epoch, 0, end)
+
+    def advanced(self, next_: int) -> "Replayed":
+        """Further by one slice."""
+        return self._replace(next=next_) if next_ < self.end else self.given_up()
+
+    def given_up(self) -> "Replayed":
+        """No further."""
+        return Replayed(self.epoch, self.epoch)
+
+
+class Progress(NamedTuple):
+    """What was read again of one source topic in one lane."""
+
+    reach: Reach = Reach()
+    replayed: Replayed = Replayed()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being read again."""
+        return self.reach.under_way or self.replayed.under_way
+
     def encode(self) -> str:
         """Text that goes with a committed offset."""
-        return "-".join(map(str, self))
+        return "-".join(str(number + 1) for number in (*self.reach, *self.replayed))
 
 
-def read_reach(text: str) -> Reach:
-    """Reach of a text that `Reach.encode` made; nothing was told where there is none."""
-    return Reach(*map(int, text.split("-"))) if text else Reach()
+def read_progress(text: str) -> Progress:
+    """Progress of a text that `Progress.encode` made; none where there is none."""
+    numbers = [int(number) - 1 for number in text.split("-")] if text else []
+    return Progress(Reach(*numbers[:5]), Replayed(*numbers[5:])) if numbers else Progress()
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some records of a source topic to be read again, and the offset after them."""
+    """Some records of a source topic to be read again, and how far that is; of a replay, or for new agreements (None)."""
 
     topic: str
     records: Sequence[Any]
-    reach: Reach
-    """Before it."""
-    next: int
+    before: Progress
+    after: Progress
+    replay: Replay | None = None
 
+    @property
+    def run(self) -> int:
+        """Number that the delivery ids of a replay are made with (R4); 0 for new agreements, which have their own."""
+        return 0 if self.replay is None else self.replay.epoch
 
-class BackfillReader:
-    """Reads slices of one lane with a consumer that lives as long as there is something to tell."""
+    @property
+    def begins(self) -> bool:
+        """Whether it is a replay's first."""
+        return self.replay is not None and self.before.replayed.next == 0
 
-    def __init__(self, new_consumer: Callable[[], Any], lane: int) -> None:
-        self._new_consumer, self._lane = new_consumer, lane
-        self._consumer: Any = None
-        self._target: TopicPartition | None = None
-
-    async def read(self, topic: str, reach: Reach, *, wait: bool) -> Slice | None:
-        """The next slice before `reach.end`, or None while it is on its way; waits a little for it if asked to."""
-        target = TopicPartition(topic, self._lane)
-        if self._consumer is None:
-            consumer = self._new_consumer()
-            try:
-                await consumer.start()
-            except BaseException:
-                await stop_quietly(consumer)
-                raise
-            self._consumer = consumer
-        consumer = self._consumer
-        if self._target != target:
-            consumer.assign([target])
-            first = (await consumer.beginning_offsets([target]))[target]
-            consumer.seek(target, max(first, reach.next))
-            self._target = target
-        polled = await consumer.getmany(target, timeout_ms=_IDLE_MS if wait else 0, max_records=_RECORDS)
-        records = [record for record in polled.get(target, ()) if record.offset < reach.end]
-        next_ = min(await consumer.position(target), reach.end)
-        if next_ >= reach.end:
-            self._target = None  # the next backfill starts elsewhere
-        return Slice(topic, records, reach, next_) if next_ > reach.next else None
-
-    async def close(self) -> None:
-        """Stop reading; the next slice is read with another consumer."""
-        consumer, self._consumer, self._target = self._consumer, None, None
-        if consumer is not None:
-            await stop_quietly(consumer)
+    @property
+    def ends(self) -> bool:
+        """Whether it is a replay's last."""
+        return self.replay is not None and not self.after.replayed.under_way

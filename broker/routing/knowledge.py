@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from broker.model.barrier import Barrier
 from broker.model.receipt import Coordinates
 from broker.policy.calendar import belgian_day
-from broker.routing.backfill import Reach, Slice, read_reach
+from broker.routing.backfill import Progress, Slice, read_progress
 from broker.routing.looks import Look
 from broker.routing.outlet import Instant
 from broker.routing.plans import TopicPlan
@@ -28,7 +28,7 @@ class Knowledge:
 
     `causes` are what is told with this batch beside its records, by `looks`; `told` is up to where everything is then.
     With `more` causes waiting, records wait too: they are decided on papers that were told. `slice` are records to be read
-    again for agreements that came into force; `reaches` is how far that came once this is committed.
+    again; `progress` is how far that came, by topic, once this is committed.
     """
 
     epoch: int
@@ -42,25 +42,25 @@ class Knowledge:
     told: Position
     more: bool
     slice: Slice | None
-    reaches: Mapping[str, Reach]
+    progress: Mapping[str, Progress]
     barriers: Sequence[Barrier]
     keys: LaneKeys
     receipt_frame: bytes
 
     def stamp(self, topic: str) -> str:
         """What goes with a committed offset: from where a new owner owes barriers, decides, tells what comes, and reads again."""
-        reach = self.reaches.get(topic, Reach()).encode()
-        return f"{self.epoch}/{self.instant.at_ms}/{self.told.told_ms}/{reach}"
+        progress = self.progress.get(topic, Progress()).encode()
+        return f"{self.epoch}/{self.instant.at_ms}/{self.told.told_ms}/{progress}"
 
     def coordinates(self, topic: str, lane: int) -> Coordinates:
         """Receipt coordinates of this batch for one source topic."""
         return Coordinates(topic, lane, self.epoch, self.subjects_offset, self.instant.at_ms)
 
 
-def stamped(metadata: str | None) -> tuple[int, int, int, Reach]:
-    """Epoch, decision instant, instant told (ms) and backfills of a committed offset; (-1, 0, 0, -) where nothing was decided yet."""
-    epoch, at_ms, told_ms, reach, *_ = (*(metadata or "").split("/"), "", "", "", "")
-    return int(epoch or -1), int(at_ms or 0), int(told_ms or at_ms or 0), read_reach(reach)
+def stamped(metadata: str | None) -> tuple[int, int, int, Progress]:
+    """Epoch, decision instant, instant told (ms) and progress of a committed offset; (-1, 0, 0, -) where nothing was decided yet."""
+    epoch, at_ms, told_ms, progress, *_ = (*(metadata or "").split("/"), "", "", "", "")
+    return int(epoch or -1), int(at_ms or 0), int(told_ms or at_ms or 0), read_progress(progress)
 
 
 def instant(at_ms: int) -> Instant:

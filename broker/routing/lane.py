@@ -16,13 +16,14 @@ from broker.model import topics
 from broker.model.barrier import barriers_due
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous
-from broker.routing.backfill import BackfillReader, Reach, Slice
+from broker.routing.backfill import Progress
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
 from broker.routing.lane_state import Absorbed, LaneState
 from broker.routing.looks import Held, LastRecords, aged, held, looks
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
+from broker.routing.rereading import Rereading
 from broker.routing.subjects import Cause, Subjects
 from broker.stopping import stop_quietly
 
@@ -91,9 +92,7 @@ class Lane:
     """The last day for which subjects were looked through."""
     _next: dict[str, int] = field(default_factory=dict)  # committed
     _read: dict[str, int] = field(default_factory=dict)  # fetched, at or ahead of committed
-    _reaches: dict[str, Reach] = field(default_factory=dict)
-    _backfill: BackfillReader = field(init=False)
-    _slice: Slice | None = None  # read, but not committed
+    _rereading: Rereading = field(init=False)
     _fetching: asyncio.Task[Any] | None = None
     _size: int = FEWEST
     _seen: int = -1  # epoch of the last refresh
@@ -104,7 +103,7 @@ class Lane:
     _committed_ms: int = 0
 
     def __post_init__(self) -> None:
-        self._backfill = BackfillReader(lambda: self.clients.consumer(None), self.number)
+        self._rereading = Rereading(lambda: self.clients.consumer(None), self.number)
 
     async def open(self) -> None:
         """Take the lane (R1): fence the predecessor, then read committed positions, then seek, then catch up the state."""
@@ -121,10 +120,9 @@ class Lane:
         if self._records is None:
             self._records = LastRecords(self.clients.reader(), self.number)
             await self._records.consumer.start()
-        await self._backfill.close()
-        self._slice = None
-        for known in (self._next, self._read, self._reaches):
-            known.clear()
+        await self._rereading.close()
+        self._next.clear()
+        self._read.clear()
         self._told, self._told_ms, self._day = -2, 0, None
         self._committed_ms = self.clock_ms()
         await self._follow(self.plans.at(self.control.state))
@@ -143,7 +141,7 @@ class Lane:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError, KafkaError):
                 await self._fetching
-        await self._backfill.close()
+        await self._rereading.close()
         others = (self._subjects, self._records)
         for client in (self._producer, self._consumer, *(each.consumer for each in others if each is not None)):
             if client is not None:
@@ -159,7 +157,7 @@ class Lane:
             self._fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size))
         changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000))
         try:
-            waits = 0 if any(reach.under_way for reach in self._reaches.values()) else None
+            waits = 0 if self._rereading.under_way else None
             await asyncio.wait({self._fetching, changed}, timeout=waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()
@@ -192,9 +190,10 @@ class Lane:
         self._now_ms = max(self._now_ms, self.clock_ms(), self.plans.activated_ms)
         causes = await self._causes(plans, self._now_ms)
         more = len(causes) == _MOST_CAUSES
-        self._slice = self._slice or await self._next_slice(plans, self._now_ms)
-        slice_ = None if more else self._slice
-        after = {} if slice_ is None else {slice_.topic: slice_.reach.advanced(slice_.next)}
+        idle = self._fetching is not None
+        slice_ = await self._rereading.next_slice(plans, state.replays, self._next, self._now_ms, wait=idle)
+        slice_ = None if more else slice_
+        after = {} if slice_ is None else {slice_.topic: slice_.after}
         return Knowledge(
             epoch=self._seen,
             policy_epoch=policy_epoch,
@@ -207,7 +206,7 @@ class Lane:
             told=self.subjects.position(causes, self._now_ms),
             more=more,
             slice=slice_,
-            reaches=self._reaches | after,
+            progress=self._rereading.progress | after,
             barriers=due if self._next else (),
             keys=self.keys,
             receipt_frame=self.receipt_frame,
@@ -225,27 +224,17 @@ class Lane:
         subjects.come(now_ms)
         return subjects.causes(_MOST_CAUSES)
 
-    async def _next_slice(self, plans: Mapping[str, TopicPlan], now_ms: int) -> Slice | None:
-        """What is to be read again next, for agreements that came into force since."""
-        for topic, plan in plans.items():
-            reach = self._reaches.get(topic, Reach())
-            if plan.engine.newest > reach.at_ms and not reach.under_way:
-                self._reaches[topic] = reach.begun(self._next[topic], now_ms)
-        due = next((topic for topic, reach in self._reaches.items() if reach.under_way), None)
-        if due is None:
-            await self._backfill.close()
-            return None
-        return await self._backfill.read(due, self._reaches[due], wait=self._fetching is not None)
-
     def previous(
-        self, plan: TopicPlan, keys: Collection[bytes], reach: Reach | None = None
+        self, plan: TopicPlan, keys: Collection[bytes], progress: Progress | None = None
     ) -> Mapping[bytes, Previous]:
-        """What the lane knew of these subjects before the batch (and told them up to `reach`); nothing where no agreement looks."""
-        return self._remembered(plan.topic, keys, reach) if plan.outlets else {}
+        """What the lane knew of these subjects before the batch, at this progress; nothing where no agreement looks."""
+        return self._remembered(plan.topic, keys, progress) if plan.outlets else {}
 
-    def _remembered(self, topic: str, keys: Collection[bytes], reach: Reach | None = None) -> Mapping[bytes, Previous]:
-        told = reach or self._reaches.get(topic, Reach())
-        return {key: told.told(known) for key, known in self.state.read(topic, keys).items()}
+    def _remembered(
+        self, topic: str, keys: Collection[bytes], progress: Progress | None = None
+    ) -> Mapping[bytes, Previous]:
+        reach = (progress or self._rereading.progress.get(topic, Progress())).reach
+        return {key: reach.told(known) for key, known in self.state.read(topic, keys).items()}
 
     def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
         """A new unit of work, whose outputs carry the batch's whole second as timestamp."""
@@ -275,7 +264,7 @@ class Lane:
         if not await work.commit(offsets, still_current=still_current):
             return False
         if knowledge.slice is not None:
-            self._reaches, self._slice = dict(knowledge.reaches), None
+            self._rereading.settle(knowledge.progress)
         self._next.update(reached)
         self._epoch = knowledge.epoch
         self._committed_ms = self.clock_ms()
@@ -350,7 +339,7 @@ class Lane:
             if position is None or position.offset < 0:
                 raise PositionLost(f"lane {self.number} of {target.topic} has no committed position")
             self._next[target.topic] = self._read[target.topic] = position.offset
-            epoch, at_ms, told_ms, self._reaches[target.topic] = stamped(position.metadata)
+            epoch, at_ms, told_ms, self._rereading.progress[target.topic] = stamped(position.metadata)
             self._epoch, self._now_ms = max(self._epoch, epoch), max(self._now_ms, at_ms)
             self._told_ms = max(self._told_ms, told_ms)
         if self._fetching is not None:

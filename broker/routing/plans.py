@@ -44,6 +44,10 @@ class TopicPlan:
     outlets: tuple[Outlet, ...]
     wall: SubjectWall | None
 
+    def index_of(self, agreement: str) -> int | None:
+        """Where an agreement stands among the plans and outlets; None where it is not on this topic."""
+        return next((index for index, outlet in enumerate(self.outlets) if outlet.agreement == agreement), None)
+
     def walk(self, value: bytes) -> Offsets:
         """Cut points of a framed value; raises `PoisonRecord`."""
         return self.walker.walk(value)

@@ -1,7 +1,7 @@
 """The router of one lane: the whole flow from source records to deliveries, top-down (design §2).
 
     fetch ▸ read control log and subjects to their heads ▸ reconsider whom papers or the day concern
-    ▸ introduce agreements that came into force to the subjects that are there ▸ admit ▸ match before and after ▸ decide ▸ cut ▸ receipt ▸ commit
+    ▸ read again what agreements that came into force, or replays, have not been told ▸ admit ▸ match before and after ▸ decide ▸ cut ▸ receipt ▸ commit
 
 One commit is one transaction. Nothing here awaits, logs, spans or validates per record.
 """
@@ -9,10 +9,12 @@ One commit is one transaction. Nothing here awaits, logs, spans or validates per
 from collections.abc import Sequence
 from typing import Any
 
+from broker.batches import Row
 from broker.errors import PoisonRecord
 from broker.model import receipt, topics
 from broker.model.decision import Kind, Release
 from broker.model.keyed import subject_reference
+from broker.model.notice import NoticeReason
 from broker.model.record import Headers, header, trace_id_of
 from broker.policy.engine import Previous
 from broker.routing.backfill import Slice
@@ -27,6 +29,7 @@ from broker.routing.observed import observe
 from broker.routing.outlet import Source
 from broker.routing.plans import TopicPlan
 from broker.routing.quarantine import quarantined
+from broker.routing.retelling import notices, retelling
 
 _NO_TRACE = bytes(16)
 _RECEIPT_HEADERS: Headers = []
@@ -54,7 +57,7 @@ class Router:
             for look in knowledge.looks:
                 self._reconsider(look, knowledge, work, counts)
             if knowledge.slice is not None:
-                self._introduce(knowledge.slice, knowledge, work, counts)
+                self._read_again(knowledge.slice, knowledge, work, counts)
             for topic, records in part.records.items():
                 changes[topic] = self._route(knowledge.plans[topic], records, knowledge, work, counts)
             for barrier in knowledge.barriers:
@@ -69,7 +72,7 @@ class Router:
 
     def _reconsider(self, look: Look, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
         """Tell one agency what papers or the day made of one subject, under one agreement."""
-        lane, at, keys, key = self._lane, knowledge.instant, knowledge.keys, look.cause.place.subject
+        lane, at, key = self._lane, knowledge.instant, look.cause.place.subject
         batch = look.topic.engine.batch(at.at_ms)
         decision = batch.reconsider(look.plan, look.known, look.told, look.papers, aging=look.cause.aging)
         if decision is None:
@@ -84,21 +87,24 @@ class Router:
             leaf = outlet.withhold_leaves[decision.reason, Kind.CHANGED]
         counts.decided(decision)
         head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(look.cause.topic, lane.number))
-        reference = subject_reference(keys.ledger, key)
-        leaf_bytes = receipt.receipt(head, look.cause.offset, reference, _NO_TRACE, [leaf])
-        work.output(topics.RECEIPTS, lane.number).append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+        work.output(topics.RECEIPTS, lane.number).append(
+            _receipt(head, look.cause.offset, knowledge.keys.ledger, key, _NO_TRACE, [leaf])
+        )
 
-    def _introduce(self, slice_: Slice, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
-        """Tell agreements that came into force of the subjects that are there, by their last records."""
-        lane, at, keys, plan = self._lane, knowledge.instant, knowledge.keys, knowledge.plans[slice_.topic]
+    def _read_again(self, slice_: Slice, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
+        """Tell agreements that came into force, or one that asked for it, of subjects that are there by their last records."""
+        lane, at, plan = self._lane, knowledge.instant, knowledge.plans[slice_.topic]
         head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
-        known = lane.previous(plan, {record.key for record in slice_.records if record.key}, slice_.reach)
-        decisions = plan.engine.batch(at.at_ms)
+        receipts = work.output(topics.RECEIPTS, lane.number)
+        known = lane.previous(plan, {record.key for record in slice_.records if record.key}, slice_.before)
+        tells, batch = retelling(plan, slice_.replay), plan.engine.batch(at.at_ms)
+        for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_BEGINS):
+            work.output(told.topic, 0).append(told.row)
         for record in slice_.records:
             key, previous = record.key, known.get(record.key)
-            if previous is None or previous.offset != record.offset or previous.at >= plan.engine.newest:
-                continue
-            found = decisions.introduce(previous, knowledge.subjects.of(key), record.timestamp)
+            if previous is None or previous.offset != record.offset:
+                continue  # a newer record brings, or has brought, the subject's state
+            found = tells(batch, previous, knowledge.subjects.of(key), record.timestamp)
             if not found:
                 continue
             root, offsets = knowledge.subjects.root(key, plan.product), plan.walk(record.value)
@@ -106,14 +112,14 @@ class Router:
             leaves = []
             for index, decision in found:
                 outlet = plan.outlets[index]
-                row, leaf = outlet.deliver(decision, source, at, outlet.run)
+                row, leaf = outlet.deliver(decision, source, at, slice_.run or outlet.run)
                 work.output(outlet.topic, 0).append(row)
                 leaves.append(leaf)
                 counts.decided(decision)
             trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
-            reference = subject_reference(keys.ledger, key)
-            leaf_bytes = receipt.receipt(head, record.offset, reference, trace, leaves)
-            work.output(topics.RECEIPTS, lane.number).append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+            receipts.append(_receipt(head, record.offset, knowledge.keys.ledger, key, trace, leaves))
+        for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_ENDS):
+            work.output(told.topic, 0).append(told.row)
 
     def _route(
         self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
@@ -124,7 +130,9 @@ class Router:
         receipts = work.output(topics.RECEIPTS, lane.number)
         rows = [work.output(outlet.topic, 0) for outlet in plan.outlets] if plan.outlets else []
         decisions = plan.engine.batch(at.at_ms)
-        known = lane.previous(plan, {record.key for record in records if record.key}, knowledge.reaches.get(plan.topic))
+        known = lane.previous(
+            plan, {record.key for record in records if record.key}, knowledge.progress.get(plan.topic)
+        )
         changes: dict[bytes, Previous | None] = {}
         for record in records:
             try:
@@ -152,9 +160,13 @@ class Router:
                 counts.decided(decision)
             if leaves:
                 trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
-                reference = subject_reference(keys.ledger, key)
-                leaf_bytes = receipt.receipt(head, record.offset, reference, trace, leaves)
-                receipts.append((reference.hex().encode(), leaf_bytes, _RECEIPT_HEADERS))
+                receipts.append(_receipt(head, record.offset, keys.ledger, key, trace, leaves))
             changes[key] = None if after is None else Previous(after, at.at_ms, record.offset)
         counts.routed(plan, decisions.counts())
         return changes
+
+
+def _receipt(head: bytes, offset: int, k_ledger: bytes, key: bytes, trace: bytes, leaves: Sequence[bytes]) -> Row:
+    reference = subject_reference(k_ledger, key)
+    value = receipt.receipt(head, offset, reference, trace, leaves)
+    return reference.hex().encode(), value, _RECEIPT_HEADERS

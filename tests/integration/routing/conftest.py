@@ -36,6 +36,7 @@ from broker.model import topics
 from broker.model.barrier import BARRIER_TYPE
 from broker.model.facts import Organisation
 from broker.model.keyed import lane_key, lane_of
+from broker.model.notice import NOTICE_TYPE
 from broker.model.record import WIRE_HEADER_BYTES, SourceEnvelope, header, schema_id_of, traceparent
 from broker.policy import documents
 from broker.policy.calendar import instant_of, milliseconds
@@ -68,6 +69,12 @@ class Delivery:
     @property
     def barrier(self) -> bool:
         return self.headers.get("ce_type") == BARRIER_TYPE.encode()
+
+    @property
+    def notice(self) -> str | None:
+        """What a notice tells; None for anything else."""
+        told = self.headers.get("ce_type") == NOTICE_TYPE.encode()
+        return self.headers["ce_reason"].decode() if told else None
 
 
 @dataclass
@@ -102,14 +109,14 @@ class Router4:
 
         async def tell(lane: int) -> None:
             await self.routers[lane].step()
-            while self.lanes[lane].subjects.causes(1) or self.introducing(lane):
+            while self.lanes[lane].subjects.causes(1) or self.reading_again(lane):
                 await self.routers[lane].step()
 
         await asyncio.gather(*map(tell, lanes or self.lanes))
 
-    def introducing(self, lane: int) -> bool:
-        """Whether agreements that came into force are still being told of the subjects that were there."""
-        return any(reach.under_way for reach in self.lanes[lane]._reaches.values())
+    def reading_again(self, lane: int) -> bool:
+        """Whether there are subjects that agreements which came into force, or replays, have not been told of yet."""
+        return self.lanes[lane]._rereading.under_way
 
     @property
     def instant(self) -> datetime:

@@ -10,7 +10,7 @@ from broker.control.dev_signing import bring_into_force
 from broker.control.term_keeper import TermKeeper
 from broker.model.agreement import State
 from broker.model.lifecycle import Step
-from broker.routing.lane import Lane
+from broker.routing.rereading import Rereading
 
 GIVEN_NAMES = "naam.voornamen"
 
@@ -130,14 +130,14 @@ async def test_an_amendment_of_the_population_tells_the_difference_and_nothing_e
 async def test_a_record_that_comes_before_the_difference_is_decided_by_what_the_agency_was_told(
     world, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(*_: Any) -> None:
+    async def nothing(*_: Any, **__: Any) -> None:
         """Nothing is read again before these records are."""
 
     gent = await world.agree("inwoners-gent", population=within(GENT))
     router = await world.router()
     leaves, comes = *world.people(1, GENT), *world.people(1, LEUVEN)
     await router.route(world.topic, await world.publish(leaves, comes))
-    monkeypatch.setattr(Lane, "_next_slice", nothing)
+    monkeypatch.setattr(Rereading, "next_slice", nothing)
     await amended(world, router, population=within(LEUVEN))
     assert await of_the_second_version(world, gent) == []
     places = await world.publish({**leaves, "kind": "changed"}, {**comes, "kind": "changed"})

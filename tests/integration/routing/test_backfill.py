@@ -10,7 +10,9 @@ import pytest
 from adapters.synthetic_names import GENT, LEUVEN
 from broker.control.dev_signing import bring_into_force
 from broker.control.redecision import Check, redecide
+from broker.errors import Conflict
 from broker.model import topics
+from broker.testing import wait_until
 
 GENT_ONLY = {"where": {"path": "verblijfplaats.gemeente.nis", "equals": GENT.nis}}
 
@@ -48,7 +50,7 @@ async def test_the_present_state_of_the_population_comes_first_and_then_its_chan
 async def test_another_owner_goes_on_where_the_first_was_stopped_and_a_lost_state_is_no_double(
     world, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.routing.backfill._RECORDS", 3)
+    monkeypatch.setattr("broker.routing.rereading._RECORDS", 3)
     router = await world.router()
     people = world.people(60, GENT)
     await router.route(world.topic, await world.publish(*people))
@@ -73,7 +75,7 @@ async def test_another_owner_goes_on_where_the_first_was_stopped_and_a_lost_stat
 
 
 async def test_changes_go_on_meanwhile_without_gap_or_double(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker.routing.backfill._RECORDS", 5)
+    monkeypatch.setattr("broker.routing.rereading._RECORDS", 5)
     router = await world.router()
     people = world.people(80, GENT)
     await router.route(world.topic, await world.publish(*people))
@@ -148,3 +150,72 @@ async def test_what_was_told_of_subjects_that_were_there_is_decided_alike_again(
                 assert again.check is not Check.DIFFERENT, again
     assert checks[gent, Check.IDENTICAL] >= 4
     assert checks[voters, Check.IDENTICAL] >= 4
+
+
+async def test_a_replay_tells_everybody_again_and_says_where_it_begins_and_ends(world) -> None:
+    gent = await world.agree("inwoners-gent", population=GENT_ONLY)
+    router = await world.router()
+    stays, leaves, comes = *world.people(2, GENT), *world.people(1, LEUVEN)
+    await router.route(world.topic, await world.publish(stays, leaves, comes))
+    await router.route(world.topic, await world.publish(world.moved(leaves, LEUVEN), world.moved(comes, GENT)))
+    before = await world.delivered(gent)
+    replay = await world.services.replays.request(gent, since=None, now=router.instant, by="test")
+    await router.settle()
+    again = (await world.delivered(gent))[len(before) :]
+    told = [each for each in again if each.notice is None]
+    assert sorted(each.value["naam"]["achternaam"] for each in told) == sorted(
+        each["naam"]["achternaam"] for each in (stays, comes)
+    )
+    assert {each.kind for each in told} == {"initial"}
+    assert {each.headers["ce_id"] for each in told}.isdisjoint(each.headers["ce_id"] for each in before)
+    notices = Counter(each.notice for each in again if each.notice)
+    assert notices == dict.fromkeys(("REPLAY_BEGINS", "REPLAY_ENDS"), world.site.lanes)
+    assert {each.headers["ce_epoch"] for each in again if each.notice} == {b"%d" % replay.epoch}
+    for lane in range(world.site.lanes):
+        own = [each for each in again if each.notice and each.key == b"notice/%d" % lane]
+        assert [each.notice for each in own] == ["REPLAY_BEGINS", "REPLAY_ENDS"]
+    receipts = [decision for decision in await world.decisions(gent) if decision[0] == "release"]
+    assert len(receipts) == len(before) + len(told)
+
+
+async def test_a_replay_since_an_instant_tells_only_what_came_after_it(world) -> None:
+    gent = await world.agree("inwoners-gent", population=GENT_ONLY)
+    router = await world.router()
+    old, new = world.people(2, GENT)
+    await router.route(world.topic, await world.publish(old))
+    (appended,) = [record.timestamp for record in await world.read(world.topic)]
+    since = datetime.fromtimestamp((appended + 1) / 1000, UTC)
+    await wait_until(lambda: datetime.now(UTC) > since)
+    await router.route(world.topic, await world.publish(new))
+    before = len(await world.delivered(gent))
+    await world.services.replays.request(gent, since=since, now=router.instant, by="test")
+    await router.settle()
+    again = [each for each in (await world.delivered(gent))[before:] if each.notice is None]
+    assert [each.value["naam"]["achternaam"] for each in again] == [new["naam"]["achternaam"]]
+
+
+async def test_a_replay_goes_on_with_another_owner_and_ends_with_its_agreement(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.routing.rereading._RECORDS", 2)
+    gent, leuven = await world.agree("inwoners-gent", population=GENT_ONLY), await world.agree("inwoners-leuven")
+    router = await world.router()
+    await router.route(world.topic, await world.publish(*world.people(40, GENT), *world.people(10, LEUVEN)))
+    for agreement in (gent, leuven):
+        await world.services.replays.request(agreement, since=None, now=router.instant, by="test")
+    for lane in router.routers.values():
+        await lane.step()
+    await world.stop(router)
+    assert any(each.notice is None for each in await world.delivered(gent))
+    second = await world.router()
+    async with second.running():
+        await world.services.agreements.suspend(leuven, "test")
+    await second.settle()
+    told = Counter(each.notice or each.kind for each in await world.delivered(gent) if not each.barrier)
+    assert told == {"initial": 80, "REPLAY_BEGINS": world.site.lanes, "REPLAY_ENDS": world.site.lanes}
+    assert len({each.headers["ce_id"] for each in await world.delivered(gent) if not each.notice}) == 80
+    stopped = await world.delivered(leuven)
+    last = max(each.offset for each in stopped if each.barrier)
+    assert [each for each in stopped if each.offset > last] == []
+    with pytest.raises(Conflict, match="suspended"):
+        await world.services.replays.request(leuven, since=None, now=second.instant, by="test")

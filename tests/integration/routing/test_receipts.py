@@ -96,8 +96,8 @@ async def test_committed_positions_carry_the_epoch_the_instant_and_what_is_told(
     found = await stamped_position(world, world.topic, lane)
     (receipt,) = await world.receipts()
     decided_ms = round(receipt["decidedAt"].timestamp() * 1000)
-    introduced = router.lanes[lane]._reaches[world.topic].encode()
-    assert (found.offset, found.metadata) == (offset + 1, f"{epoch}/{decided_ms}/{decided_ms}/{introduced}")
+    again = router.lanes[lane]._rereading.progress[world.topic].encode()
+    assert (found.offset, found.metadata) == (offset + 1, f"{epoch}/{decided_ms}/{decided_ms}/{again}")
     assert receipt["epoch"] == epoch
 
 

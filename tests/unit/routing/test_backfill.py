@@ -1,10 +1,12 @@
 """How far backfills came: from that, and where a subject's last record lies, follows what was told of it."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.policy.engine import Previous
-from broker.routing.backfill import Reach, read_reach
+from broker.routing.backfill import Progress, Reach, Replayed, read_progress
 
 
 def told(reach: Reach, offset: int, at: int = 5) -> int:
@@ -36,7 +38,22 @@ def test_where_there_is_nothing_to_read_it_is_done_at_once() -> None:
     assert (reach.under_way, reach.at_ms) == (False, 1_000)
 
 
-@given(st.tuples(*(st.integers(0, 1 << 60) for _ in range(5))))
-def test_it_goes_with_an_offset_as_text(numbers: tuple[int, int, int, int, int]) -> None:
-    assert read_reach(Reach(*numbers).encode()) == Reach(*numbers)
-    assert read_reach("") == Reach()
+def test_a_replay_is_done_at_its_end_and_a_next_one_is_another() -> None:
+    replayed = Replayed().begun(40, 10).advanced(4)
+    assert (replayed.under_way, replayed.next) == (True, 4)
+    assert replayed.begun(50, 12).next == 0
+    done = replayed.advanced(10)
+    assert (done.under_way, done.done) == (False, 40)
+    assert done == replayed.given_up()
+    assert done.begun(50, 12).under_way
+
+
+_number = st.integers(-1, 1 << 60)
+
+
+@given(st.tuples(*[_number] * 5), st.tuples(*[_number] * 4))
+def test_it_goes_with_an_offset_as_text(reach: Any, replayed: Any) -> None:
+    progress = Progress(Reach(*reach), Replayed(*replayed))
+    assert read_progress(progress.encode()) == progress
+    assert len(progress.encode()) < 200
+    assert read_progress("") == Progress()

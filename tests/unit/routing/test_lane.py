@@ -8,7 +8,7 @@ import pytest
 from broker.errors import Stale
 from broker.model.agreement import State
 from broker.model.facts import FactType
-from broker.routing.backfill import Reach
+from broker.routing.backfill import Progress, Reach, Replayed
 from broker.routing.knowledge import LaneKeys, instant, stamped
 from broker.routing.lane import Lane
 from broker.routing.lane_state import LaneState
@@ -16,6 +16,7 @@ from broker.routing.looks import LastRecords
 from broker.routing.subjects import Subjects
 
 TOPIC = "source.rijksregister.persoon.v1"
+PROGRESS = Progress(Reach(9, 1, 2, 7, 3), Replayed(-1, 40, 3, 7))
 NOW_MS = 1_795_521_660_500
 
 
@@ -112,15 +113,15 @@ async def test_the_instant_never_goes_back_and_is_not_before_an_activation(lane)
 
 
 def test_a_stamp_reads_back_and_its_absence_is_the_beginning() -> None:
-    assert stamped("17/1795521600000/1795521500000/9-1-2-7-3") == (
+    assert stamped(f"17/1795521600000/1795521500000/{PROGRESS.encode()}") == (
         17,
         1_795_521_600_000,
         1_795_521_500_000,
-        (9, 1, 2, 7, 3),
+        PROGRESS,
     )
-    assert stamped("17/1795521600000") == (17, 1_795_521_600_000, 1_795_521_600_000, Reach())
-    assert stamped("17") == (17, 0, 0, Reach())
-    assert stamped("") == stamped(None) == (-1, 0, 0, Reach())
+    assert stamped("17/1795521600000") == (17, 1_795_521_600_000, 1_795_521_600_000, Progress())
+    assert stamped("17") == (17, 0, 0, Progress())
+    assert stamped("") == stamped(None) == (-1, 0, 0, Progress())
 
 
 def test_an_instant_is_cut_to_its_second_and_shown_on_the_belgian_day() -> None:
