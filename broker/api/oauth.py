@@ -43,7 +43,9 @@ _BODY = {
         },
     },
 }
-_client = HTTPBase(scheme="basic", auto_error=False, description="Organisation and its token (`dn_…`)", scheme_name="client")
+_client = HTTPBase(
+    scheme="basic", auto_error=False, description="Organisation and its token (`dn_…`)", scheme_name="client"
+)
 
 
 @routes.post("/oauth/token", openapi_extra=_BODY)

@@ -35,7 +35,7 @@ def installed() -> Path:
         shutil.rmtree(_HOME, ignore_errors=True)
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack"
         artifact = f"-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
-        _run([maven, "-B", "-q", plugin, artifact, f"-DoutputDirectory={_HOME}"], ROOT)
+        _run([maven, "-B", "-q", plugin, artifact, f"-DoutputDirectory={_HOME}", f"-DmarkersDirectory={_HOME}"], ROOT)
         for script in (home / "bin").glob("*.sh"):
             script.chmod(0o755)
         _run([str(home / "bin" / "kc.sh"), "build", "--db=dev-mem", "--health-enabled=true", "--cache=local"], home)
