@@ -11,6 +11,7 @@ from confluent_kafka import Consumer
 from broker.errors import Forbidden, Unauthenticated
 from broker.kafka.admin import Grant, KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaAccess, KafkaClients, probe
+from broker.testing import wait_until
 
 Unique = Callable[[str], str]
 REFUSED = {"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}
@@ -130,6 +131,40 @@ async def test_removed_access_ends_reading(
     await kafka_admin.remove_access(agency.username, topic)
     assert await kafka_admin.grants(principal=agency.username) == [Grant(agency.username, "group", group, "read")]
     assert await refusal_of_reading(agency, topic, group) == "TOPIC_AUTHORIZATION_FAILED"
+
+
+async def test_a_user_that_is_taken_away_leaves_no_right_and_no_other_user_behind(
+    kafka_admin: KafkaAdmin, agency: KafkaAccess, topic: str, unique: Unique
+) -> None:
+    group, other = unique("group"), f"{agency.username}~2"
+    await kafka_admin.ensure_scram_user(other, "another password")
+    for user in (agency.username, other):
+        await kafka_admin.allow_read_topic(user, topic, group)
+    assert {agency.username, other} <= await kafka_admin.scram_users()
+    assert await first_record(agency.as_user(other, "another password"), topic, group) == b"record"
+    for _ in range(2):
+        await kafka_admin.remove_user_access(other)
+        await kafka_admin.delete_scram_user(other)
+    assert await kafka_admin.grants(principal=other) == []
+    assert other not in await kafka_admin.scram_users()
+    assert await first_record(agency, topic, group) == b"record"
+    await kafka_admin.remove_access(None, topic)
+    assert await kafka_admin.grants(topic=topic) == []
+
+
+async def test_the_partitions_that_a_group_holds_are_told(
+    kafka_admin: KafkaAdmin, kafka_clients: KafkaClients, topic: str, unique: Unique
+) -> None:
+    group = unique("members")
+    assert await kafka_admin.held_partitions(group) == frozenset()
+    async with kafka_clients.member(group) as member:
+        member.subscribe([topic])
+        await asyncio.wait_for(member.getmany(timeout_ms=5000), 60)
+
+        async def held() -> bool:
+            return await kafka_admin.held_partitions(group) == {0}
+
+        await wait_until(held, timeout=60)
 
 
 async def test_removed_access_ends_a_reader_that_is_connected(
