@@ -11,6 +11,7 @@ Item = Mapping[str, Any]
 
 LIFE_CYCLE = "life-cycle"
 _FINAL = frozenset({"REVOKED", "ENDED"})
+_OF_THE_WHOLE = _FINAL | {"SUSPENDED", "AMENDED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,18 @@ class Delivery(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class LifeCycle:
-    """The agreement was `AMENDED`, `SUSPENDED`, `REVOKED` or `ENDED` (`reason`) by the control log's fact at `epoch`.
+    """Something about the agreement itself, by the control log's fact at `epoch`; `reason` says what.
 
-    Lanes tell it one by one, before and after other deliveries; it is handed over once, when the first one did.
+    `AMENDED`, `SUSPENDED`, `REVOKED`, `ENDED`: lanes tell it one by one, with deliveries of the others between; it is
+    handed over once, when the first one did. `REPLAY_BEGINS` and `REPLAY_ENDS` come from every lane (`key`) around its own.
     """
 
     id: str
     agreement: str
     reason: str
     epoch: int
+    key: str
+    text: str | None
     cursor: str | None
 
     @property
@@ -57,18 +61,24 @@ class LifeCycle:
 
 
 def identity(item: Item) -> str:
-    """What two items with the same content share: the delivery id, or the fact that a life-cycle event tells of."""
-    return life_cycle_id(item["epoch"]) if item["kind"] == LIFE_CYCLE else str(item["id"])
-
-
-def life_cycle_id(epoch: int) -> str:
-    """Identity of the event that tells of the fact at `epoch`."""
-    return f"{LIFE_CYCLE}/{epoch}"
+    """What two items that tell the same share: the delivery id, or the fact (and, of a notice, the lane) of an event."""
+    if item["kind"] != LIFE_CYCLE:
+        return str(item["id"])
+    told = f"{LIFE_CYCLE}/{item['epoch']}/{item['reason']}"
+    return told if item["reason"] in _OF_THE_WHOLE else f"{told}/{item['key']}"
 
 
 def life_cycle(agreement: str, item: Item) -> LifeCycle:
     """The event in an item of that kind."""
-    return LifeCycle(identity(item), agreement, str(item["reason"]), int(item["epoch"]), item["cursor"])
+    return LifeCycle(
+        identity(item),
+        agreement,
+        str(item["reason"]),
+        int(item["epoch"]),
+        str(item["key"]),
+        item.get("text"),
+        item["cursor"],
+    )
 
 
 def delivery(agreement: str, item: Item, typed: Callable[[Any], T]) -> Delivery[T]:

@@ -125,8 +125,9 @@ class KafkaExit:
             enable_auto_commit=False,
             auto_offset_reset="none",
         )
-        await self._consumer.start()
+        # Before it starts: only then it says so where the topic is not shown to this user.
         self._consumer.assign([self._target])
+        await self._consumer.start()
 
     async def _not_shown(self, after: str | None) -> Page:
         """An agreement that is over ends quietly: its right to read went with it. Any other has a user without one."""

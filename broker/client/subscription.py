@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, over
 import httpx
 
 from broker.client.api import Api
-from broker.client.delivery import LIFE_CYCLE, Delivery, Item, LifeCycle, delivery, identity, life_cycle, life_cycle_id
+from broker.client.delivery import LIFE_CYCLE, Delivery, Item, LifeCycle, delivery, identity, life_cycle
 from broker.client.exits import Exit, HttpExit, Kafka, Page
 from broker.client.patience import Patience, patiently
 from broker.client.positions import FilePositions, Positions
@@ -266,9 +266,9 @@ class Subscription(Generic[Event]):
 
     def _end(self, told: Mapping[str, Any]) -> None:
         """The agreement is over and everything before was read; who asked for its events and missed this one gets it."""
-        reason, epoch, at = str(told["state"]).upper(), int(told["epoch"]), self._progress.at
-        self.ended = LifeCycle(life_cycle_id(epoch), self.agreement, reason, epoch, at)
-        item = {"kind": LIFE_CYCLE, "reason": reason, "epoch": epoch, "cursor": at}
+        reason, at = str(told["state"]).upper(), self._progress.at
+        item = {"kind": LIFE_CYCLE, "reason": reason, "epoch": told["epoch"], "key": "", "cursor": at}
+        self.ended = life_cycle(self.agreement, item)
         self._queue.append((item, at))
         self._over = True
         _log.warning("%s: %s", self.agreement, reason)

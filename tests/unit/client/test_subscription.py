@@ -219,7 +219,7 @@ async def test_a_following_reader_gets_what_comes_later_and_ends_when_the_agreem
     broker.idle = happen
     async with broker.subscription() as deliveries:
         assert ids([delivery async for delivery in deliveries]) == ["a", "b"]
-        assert deliveries.ended == LifeCycle("life-cycle/40", AGREEMENT, "REVOKED", 40, "4")
+        assert deliveries.ended == LifeCycle("life-cycle/40/REVOKED", AGREEMENT, "REVOKED", 40, "", None, "4")
         assert deliveries.ended.final
 
 
@@ -234,6 +234,15 @@ async def test_events_of_the_agreement_are_handed_over_once_where_asked_for(brok
     assert (event.reason, event.epoch, event.final) == ("SUSPENDED", 40, False)
 
 
+async def test_notices_of_a_replay_come_from_every_lane(broker: Broker) -> None:
+    for reason in ("REPLAY_BEGINS", "REPLAY_ENDS"):
+        for lane in range(2):
+            broker.barrier(reason, lane)
+    events = await broker.read(life_cycle=True)
+    told = [(event.reason, event.key) for event in events]
+    assert told == [(reason, f"barrier/{lane}") for reason in ("REPLAY_BEGINS", "REPLAY_ENDS") for lane in range(2)]
+
+
 @pytest.mark.parametrize("barriers", [True, False])
 async def test_a_stream_emptied_by_its_end_ends_with_one_event(broker: Broker, *, barriers: bool) -> None:
     broker.deliver(*"abc")
@@ -242,7 +251,7 @@ async def test_a_stream_emptied_by_its_end_ends_with_one_event(broker: Broker, *
         broker.barrier("ENDED", 0)
         broker.barrier("ENDED", 1)
     (event,) = await broker.read(life_cycle=True, follow=True)
-    assert (event.id, event.reason) == ("life-cycle/40", "ENDED")
+    assert (event.id, event.reason) == ("life-cycle/40/ENDED", "ENDED")
     assert await broker.read(life_cycle=True, follow=True) == []
 
 

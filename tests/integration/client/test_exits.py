@@ -1,0 +1,141 @@
+"""The subscriber on the real broker: the same deliveries through HTTP and Kafka, across restarts, until the agreement ends."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from adapters.synthetic import MUNICIPALITIES
+from broker.api.app import create_app
+from broker.cli.processes import served
+from broker.client import LifeCycle, MemoryPositions
+from broker.errors import Forbidden, Unauthenticated
+from broker.testing import wait_until
+from tests.faults.crowd import living_in
+from tests.integration.client.conftest import Office
+
+pytestmark = pytest.mark.timeout(150)
+
+ELSEWHERE = next(place for place in MUNICIPALITIES if place.name != "Gent")
+
+
+async def everything(office: Office, agreement: str, **given: Any) -> list[Any]:
+    async with office.subscription(agreement, **{"follow": False} | given) as deliveries:
+        return [delivery async for delivery in deliveries]
+
+
+async def test_http_and_kafka_give_equal_deliveries_and_share_a_position(office: Office, agreement: str) -> None:
+    inhabitants = await office.publish(5)
+    await office.publish_these(living_in(ELSEWHERE, inhabitants[:1], kind="changed"))
+    over_http = await everything(office, agreement, page=2)
+    over_kafka = await everything(office, agreement, page=2, kafka=office.kafka())
+    assert over_kafka == over_http
+    assert [delivery.kind for delivery in over_http].count("left-population") == 1
+    names = {delivery.data["naam"]["achternaam"] for delivery in over_http if delivery.data}
+    assert names >= {person["naam"]["achternaam"] for person in inhabitants}
+
+    positions = MemoryPositions()
+    for kafka, number in ((None, 2), (office.kafka(), 2), (None, 1)):
+        async with office.subscription(agreement, positions=positions, kafka=kafka) as deliveries:
+            for expected in over_http[:number]:
+                assert await anext(deliveries) == expected
+            await deliveries.commit()
+        del over_http[:number]
+    assert await everything(office, agreement, positions=positions, kafka=office.kafka()) == over_http
+
+
+async def test_a_restart_of_the_interface_is_not_noticed(office: Office, agreement: str) -> None:
+    await office.publish(6)
+    expected, found = await everything(office, agreement), []
+    services = office.stage.stack.services
+    async with served(create_app(services)) as url:
+        port = int(url.rpartition(":")[2])
+        subscription = office.subscription(agreement, url=url, page=2, follow=False)
+        deliveries = await subscription.__aenter__()
+        found = [await anext(deliveries) for _ in range(2)]
+
+    async def rest() -> None:
+        found.extend([delivery async for delivery in deliveries])
+
+    reading = asyncio.create_task(rest())
+    await asyncio.wait([reading], timeout=0.2)
+    assert len(found) == 2
+    async with served(create_app(services), port):
+        await reading
+        await subscription.__aexit__(None, None, None)
+    assert found == expected
+
+
+@pytest.mark.parametrize("over_kafka", [False, True])
+async def test_a_revocation_ends_a_reader_that_waits(office: Office, agreement: str, *, over_kafka: bool) -> None:
+    await office.publish(2)
+    kafka = office.kafka() if over_kafka else None
+    events: list[Any] = []
+
+    async with office.subscription(agreement, kafka=kafka, life_cycle=True) as deliveries:
+
+        async def read() -> None:
+            async for event in deliveries:
+                events.append(event)  # noqa: PERF401 - looked at meanwhile
+
+        reading = asyncio.create_task(read())
+        await wait_until(lambda: len(events) >= 2, timeout=60)
+        await office.stage.stack.services.agreements.revoke(agreement, "rijksregister")
+        await asyncio.wait_for(reading, 60)
+    (end,) = (event for event in events if isinstance(event, LifeCycle))
+    assert (end.reason, end.id) == ("REVOKED", deliveries.ended.id)
+    assert await everything(office, agreement, kafka=kafka, follow=True) == []
+
+
+async def test_kafkas_refusals_are_told_apart(office: Office, agreement: str) -> None:
+    await office.publish(1)
+    with pytest.raises(Unauthenticated):
+        await everything(office, agreement, kafka=office.kafka(password="wrong"))
+    other = office.stage.stack.home.credential_of("stad-leuven")
+    kafka = office.kafka(username=other.kafka_username, password=other.kafka_password)
+    with pytest.raises(Forbidden):
+        await everything(office, agreement, kafka=kafka)
+
+
+CANCELLED = """
+import asyncio, json, sys
+from broker.client import Kafka, MemoryPositions, Subscription
+
+given = json.loads(sys.stdin.read())
+
+async def read(got):
+    kafka = Kafka(**given["kafka"])
+    async with Subscription(**given["of"], kafka=kafka, positions=MemoryPositions()) as deliveries:
+        async for _ in deliveries:
+            got.set()
+
+async def main():
+    for wait_for_one in (False, True):
+        got = asyncio.Event()
+        reading = asyncio.create_task(read(got))
+        await (got.wait() if wait_for_one else asyncio.sleep(0.01))
+        reading.cancel()
+        await asyncio.wait([reading])
+        print(reading.cancelled(), len(asyncio.all_tasks()))
+
+asyncio.run(main())
+"""
+
+
+async def test_cancelled_while_kafka_is_read_nothing_is_left(office: Office, agreement: str) -> None:
+    await office.publish(1)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-X", "dev", "-W", "error", "-c", CANCELLED,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    given = {
+        "of": {"agreement": agreement, "url": office.url, "token": office.credential["token"]},
+        "kafka": asdict(office.kafka()),
+    }
+    printed, complaints = await process.communicate(json.dumps(given).encode())
+    assert printed.decode().splitlines() == ["True 1", "True 1"], complaints.decode()[-2000:]
+    assert b"ResourceWarning" not in complaints
