@@ -44,7 +44,7 @@ _CLASSES: Mapping[str, str] = {
 }
 _DAY_MS = 24 * 3600 * 1000
 _LATE_MS = 10 * 60 * 1000
-_AT_ONCE = 2000
+_AT_ONCE = 500
 _KAFKA_S = 10.0
 
 
