@@ -3,6 +3,7 @@
 `passes` names the callers that are let through; nobody else is. What the others get is in `expected`.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,6 +154,7 @@ ROWS = (
     Row("GET", f"{_A}/pseudonyms", SEE, named=_STUDY),
     Row("POST", f"{_A}/pseudonyms/rotate", AGENCY | OPERATOR, named=_STUDY),
     Row("GET", f"{_A}/pseudonyms/map", AGENCY, query="?from=1&to=2", named=_STUDY),
+    Row("POST", f"{_A}/replays", AGENCY | OPERATOR),
     Row("GET", f"{_A}/subscription", SEE),
     Row("PUT", f"{_A}/webhook", AGENCY, body={"url": "https://gent.example/"}),
     Row("GET", f"{_A}/webhook", AGENCY),
@@ -215,3 +217,22 @@ ROWS = (
 """Every operation but `POST /oauth/token`, whose credential is Basic only: `test_oauth.py`."""
 
 ELSEWHERE = frozenset({"POST /oauth/token"})
+
+
+def as_table() -> str:
+    """The rows as docs/identity.md shows them."""
+    shown = ("agency", "source-owner", "operator", "dpo", "auditor", "supervisor", "processor")
+    lines = [f"| operation | {' | '.join(shown)} |", f"|---|{'---|' * len(shown)}"]
+    for row in ROWS:
+        cells = ("public",) * len(shown) if row.public else (_cell(row, role) for role in shown)
+        lines.append(f"| `{row.operation}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row, role: str) -> str:
+    holders = {who for who, (_, held) in CALLERS.items() if held == role}
+    return "yes" if holders <= row.passes else "own" if holders & row.passes else ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_table())

@@ -68,6 +68,15 @@ class Webhooks:
         return SimpleNamespace(failure=None, status=204)
 
 
+class Replays:
+    """Begun at once."""
+
+    lanes = 8
+
+    async def request(self, _agreement: str, *, since: Any, **_more: object) -> Any:
+        return SimpleNamespace(epoch=1, since=since)
+
+
 class Looks:
     """Empty topics."""
 
@@ -113,3 +122,15 @@ class Logins:
 def credentials(control: Any) -> Credentials:
     """The use-cases themselves, over the control log of the test."""
     return Credentials(control, Logins())
+
+
+def usual() -> dict[str, Any]:
+    """Those that need no control log, by the name of their service."""
+    return {
+        "rehearsals": Rehearsals(),
+        "templates": Templates(),
+        "webhooks": Webhooks(),
+        "replays": Replays(),
+        "looks": Looks(),
+        "tally": Tally(),
+    }

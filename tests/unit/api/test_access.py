@@ -19,8 +19,8 @@ from broker.control.local_issuer import LocalIssuer
 from broker.model.facts import ControlState, Fact, FactType
 from broker.model.roles import ROLES
 from tests.unit.api import stand_ins
-from tests.unit.api.conftest import NOW, Keys, World, bearer, document, opened, token
-from tests.unit.api.expectations import ALL, ANONYMOUS, CALLERS, ELSEWHERE, ROWS, Row, expected
+from tests.unit.api.conftest import NOW, ROOT, Keys, World, bearer, document, opened, token
+from tests.unit.api.expectations import ALL, ANONYMOUS, CALLERS, ELSEWHERE, ROWS, Row, as_table, expected
 from tests.unit.api.test_pseudonyms import open_study
 
 ISSUER = "https://idp.example"
@@ -52,14 +52,7 @@ async def gate() -> AsyncIterator[Gate]:
     """One application for the whole module."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(templates._Request, "read", lambda *_: (None, SimpleNamespace(rows=())))
-        stubs = {
-            "rehearsals": stand_ins.Rehearsals(),
-            "templates": stand_ins.Templates(),
-            "webhooks": stand_ins.Webhooks(),
-            "looks": stand_ins.Looks(),
-            "tally": stand_ins.Tally(),
-        }
-        async with opened(**stubs) as world:
+        async with opened(**stand_ins.usual()) as world:
             yield _gate(world)
 
 
@@ -138,6 +131,12 @@ def test_every_operation_has_one_row(gate: Gate) -> None:
     operations = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
     assert sorted({row.operation for row in ROWS} | ELSEWHERE) == sorted(operations)
     assert len({row.operation for row in ROWS}) == len(ROWS)
+
+
+def test_the_table_of_the_docs_is_this_one() -> None:
+    """Made again by `python -m tests.unit.api.expectations >> docs/identity.md`, after the mark."""
+    written = (ROOT / "docs" / "identity.md").read_text().partition("<!-- operations -->\n")[2]
+    assert written == as_table()
 
 
 def test_every_role_is_among_the_callers() -> None:
