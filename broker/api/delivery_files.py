@@ -62,7 +62,7 @@ async def file(
     with place.preparing():
         end = await broker.deliveries.head(stream.topic)
         if since is not None:
-            position = await broker.deliveries.since(stream.topic, int(since.timestamp() * 1000))
+            position = await broker.deliveries.since(stream.topic, max(0, int(since.timestamp() * 1000)))
         page = await reading.page(position, limit=_PIECE)
         end = max(end, position or 0)
         headers = {

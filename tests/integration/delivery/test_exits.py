@@ -72,6 +72,12 @@ async def test_a_file_since_an_instant_holds_what_was_committed_from_then_on(wor
         first = datetime.fromisoformat((await http.get(f"/v1/deliveries/{gent}")).json()["items"][0]["time"])
         assert await since(first) == 3
         assert await since(datetime.now(UTC) + timedelta(hours=1)) == 0
+        for far, held in (
+            ("0001-01-01T00:00:00+14:00", 3),
+            ("1969-12-31T23:59:59.999Z", 3),
+            ("9999-12-31T23:59:59-14:00", 0),
+        ):
+            assert await since(datetime.fromisoformat(far)) == held
 
 
 async def test_many_readers_wait_for_topics_over_one_connection(world) -> None:
