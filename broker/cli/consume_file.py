@@ -79,9 +79,11 @@ def save(given: argparse.Namespace) -> None:
             part = series.part(number)
             try:
                 held, following, more = _written(broker, given.agreement, given.format, part, start)
-            except BrokerError:
+            except (BrokerError, OSError) as error:
                 if part.exists() and not part.stat().st_size:
                     part.unlink()  # nothing came: nothing is in the way of another try
+                if isinstance(error, OSError):
+                    raise ConfigError(f"{part} cannot be written: {error.strerror}") from error
                 raise
             if held.items or number == 1:
                 series.finish(number, following)

@@ -1,6 +1,8 @@
 """`datanuts consume --output`: a file is whole or not there, an interrupted one goes on, and a later run adds the next."""
 
+import errno
 import json
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +136,17 @@ def test_options_that_contradict_a_file(run: Run, tmp_path: Path, options: str) 
         code = wrong.code
     assert code in {1, 64}
     assert list(tmp_path.glob("a*")) == []
+
+
+def test_a_place_that_cannot_be_written_is_told(world: World, save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert save("absent/a.ndjson", code=2)["code"] == "CONFIG"
+    world.deliver("a")
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in save("a.ndjson", code=2)["detail"]
 
 
 def test_options_of_a_file_need_one(run: Run) -> None:
