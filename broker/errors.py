@@ -28,7 +28,8 @@
         ├── NotFound              no such thing, or not the caller's
         │   └── UnknownSubject        the source has no record of the subject now
         ├── Conflict              the aggregate moved on: read it again
-        │   └── Outdated          it is no longer the version that the request names
+        │   ├── Outdated          it is no longer the version that the request names
+        │   └── Halted            the owner of the product stopped all its streams: read on when it resumes
         └── PositionExpired       the asked position lies before the retained log
             └── StreamStopped     the stream is over: its agreement was revoked or has ended
 
@@ -237,6 +238,12 @@ class Outdated(Conflict):
     """The request names a version (If-Match) that is no longer the current one."""
 
     code = "OUTDATED"
+
+
+class Halted(Conflict):
+    """The owner of the product stopped all its streams for now."""
+
+    code = "PRODUCT_HALTED"
 
 
 class PositionExpired(Refused):

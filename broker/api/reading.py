@@ -11,7 +11,7 @@ from broker.api.uses import Uses
 from broker.delivery.formats import Page
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Stream, stream_of
-from broker.errors import NotFound, PositionExpired, Stale, Unauthenticated
+from broker.errors import Halted, NotFound, PositionExpired, Stale, Unauthenticated
 from broker.model.record import header
 from broker.telemetry import record_spans
 
@@ -39,8 +39,11 @@ class Reading:
         return made
 
     def known(self) -> Stream:
-        """The stream as far as the control log is known here; raises `NotFound` or `Conflict`."""
-        return stream_of(self.broker.control.state, self.agreement, self.organisation)
+        """The stream as far as the control log is known here; raises `NotFound`, `Conflict` or `Halted`."""
+        stream = stream_of(self.broker.control.state, self.agreement, self.organisation)
+        if stream.halted and not stream.stopped:
+            raise Halted("the owner of the product stopped all its streams for now: go on from your position later")
+        return stream
 
     async def standing(self) -> Stream:
         """The stream as it stands now; raises `Unauthenticated` once the credential is withdrawn, and `Stale`."""

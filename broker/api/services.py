@@ -10,13 +10,14 @@ from fastapi import Depends, Request
 from broker.api.identity.door import NO_TOKENS, Accepted
 from broker.control.credentials import Credentials
 from broker.control.dossiers import Known
+from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies
 from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.registrations import Closing, Opening, Outcome
-from broker.delivery.looks import Looks
 from broker.control.replays import Replays
+from broker.delivery.looks import Looks
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
 from broker.delivery.tally import DailyTally
@@ -393,6 +394,7 @@ class Services:
     looks: Looks
     tally: DailyTally
     replays: Replays
+    halts: Halts
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

@@ -28,6 +28,7 @@ from broker.control.consents import Consents
 from broker.control.dev_signing import bring_into_force
 from broker.control.dossiers import Dossiers
 from broker.control.enforcement import Enforcement
+from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies, set_limits
 from broker.control.logins import LoginKeeper, users_of
@@ -168,6 +169,7 @@ class Installation:
                     looks=Looks(here.clients, here.lanes, partial(here.admin.held_partitions, topics.LANE_GROUP)),
                     tally=DailyTally(here.clients.consumer, self.folder.receipt_schema(), here.lanes),
                     replays=Replays(here.control, here.lanes),
+                    halts=Halts(here.control, enforcement, enforcement.barriers),
                     clients=identity.clients,
                     tokens=identity.tokens,
                     issuer=identity.issuer,

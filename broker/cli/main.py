@@ -22,6 +22,7 @@ _COMMANDS = (
     "demo",
     "adapter",
     "product",
+    "announce",
     "agreement",
     "catalogue",
     "credential",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from broker.cli import product_halt
 from broker.cli.client import add_options, connect
 from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.dossier import subject_from_input
@@ -35,6 +36,7 @@ def register(commands: Any) -> None:
     replacing.add_argument("product", metavar="SOURCE/PRODUCT", help="such as rijksregister/persoon.v1")
     add_options(replacing, acting=None)
     replacing.set_defaults(run=_replace_identity)
+    product_halt.register(verbs)
     growing = verbs.add_parser(
         "growth", help="the new fields of a schema, and which agreements could ask for them; works offline"
     )

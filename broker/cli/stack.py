@@ -94,12 +94,12 @@ async def running(
         command = [sys.executable, "-m", "broker.cli.main", "webhooks", "--data-dir", str(home.root)]
         sender = Supervised(command, home.logs / "webhooks.log", report=lambda code: log(Event.CHILD_ENDED, code=code))
         if webhooks:
-            await held.enter_async_context(_once_wanted(here.control, sender))
+            await held.enter_async_context(once_wanted(here.control, sender))
         yield Stack(home, connection, here, installation, services, tuple(children))
 
 
 @asynccontextmanager
-async def _once_wanted(control: ControlLog, sender: Supervised) -> AsyncIterator[None]:
+async def once_wanted(control: ControlLog, sender: Supervised) -> AsyncIterator[None]:
     """Start the process that sends webhooks when the first agency has one: most installations never need it."""
 
     async def started() -> None:

@@ -61,7 +61,14 @@ class Enforcement:
             self.keys.ensure(keys.pseudonym_key(agreement.agency, agreement.purpose))
         topic = topics.delivery(agreement.agency, agreement.id)
         await self.kafka.ensure_topics([topology.delivery(agreement.agency, agreement.id, agreement.retention_days)])
-        for login in self.logins(agreement.agency):
+        await self._allow(agreement.agency, topic)
+
+    async def admit(self, entry: AgreementEntry) -> None:
+        """Give the agency's users the right to read the topic that `withdraw` took."""
+        await self._allow(entry.agency, _topic(entry))
+
+    async def _allow(self, agency: str, topic: str) -> None:
+        for login in self.logins(agency):
             await self.kafka.allow_read_topic(login, topic, topic)
 
     async def retain(self, agreement: Agreement) -> None:

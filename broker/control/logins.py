@@ -17,7 +17,7 @@ from broker.model.credentials import Credential
 from broker.model.facts import ControlState
 
 _READ_IN = frozenset({State.PUBLISHED, State.ACTIVE, State.SUSPENDED})
-"""States in which an agreement's topic exists and its agency may read it."""
+"""States in which an agreement's topic exists and its agency may read it, unless the product is halted."""
 
 _AGENCY = "agency"
 _LONGEST_S = 60.0
@@ -80,7 +80,7 @@ def streams_of(state: ControlState, credential: Credential) -> frozenset[str]:
     return frozenset(
         topics.delivery(entry.agency, entry.id)
         for entry in state.agreements.values()
-        if entry.agency == credential.organisation and entry.state in _READ_IN
+        if entry.agency == credential.organisation and entry.state in _READ_IN and not state.announcements.halts(entry)
     )
 
 
@@ -152,8 +152,8 @@ class LoginKeeper:
             for topic in sorted(wanted[user]):
                 if (user, topic) not in given:
                     await self.kafka.allow_read_topic(user, topic, topic)
-        # Who was not there yet is being made by another process, with its rights.
-        self._kept = wanted
+        # Who is not there yet is being made by another process, which may not know of every stream: looked at again.
+        self._kept = wanted if wanted.keys() <= standing else None
 
     def _pause_s(self) -> float:
         now = self.now()

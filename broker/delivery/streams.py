@@ -23,11 +23,15 @@ _STOPPED = frozenset({State.REVOKED, State.ENDED})
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One agreement's deliveries; `stopped` = revoked or ended, so that only life-cycle events may still be read."""
+    """One agreement's deliveries; `stopped` = revoked or ended, so that only life-cycle events may still be read.
+
+    `halted`: nothing is read now; what is there is read on once its product is resumed.
+    """
 
     agreement: str
     topic: str
     stopped: bool
+    halted: bool = False
 
 
 def stream_of(state: ControlState, agreement: str, agency: str) -> Stream:
@@ -39,7 +43,8 @@ def stream_of(state: ControlState, agreement: str, agency: str) -> Stream:
         raise Conflict(
             "the agreement is not active yet: it is when both sides signed, its source published it and its term began"
         )
-    return Stream(agreement, topics.delivery(agency, agreement), entry.state in _STOPPED)
+    halted = state.announcements.halts(entry) is not None
+    return Stream(agreement, topics.delivery(agency, agreement), entry.state in _STOPPED, halted)
 
 
 def cursor(stream: Stream, position: int) -> str:

@@ -1,17 +1,20 @@
 """The barrier: the line in a delivery topic after which a lane releases nothing of a version any more (design §8)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from broker.model import topics
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.lifecycle import AgreementEntry
 from broker.model.record import EVENT_NAMESPACE, Headers, header
 
 BARRIER_TYPE = f"{EVENT_NAMESPACE}.agreement.barrier"
 
 AMENDED = "amended"
 """Reason of the barrier between two versions: what a lane writes after it is of the next one."""
+
+HALTED = "halted"
+"""Reason of the barrier of a halted product."""
 
 _KEY = b"barrier/"
 _BARRED = frozenset({State.SUSPENDED, State.REVOKED, State.ENDED})
@@ -26,7 +29,7 @@ class Barrier:
 
 
 def barrier(topic: str, lane: int, epoch: int, reason: str) -> Barrier:
-    """Barrier of one lane, for a `reason` (the state that stops, or `AMENDED`): stock deserializers see null, our exits show a life-cycle event."""
+    """Barrier of one lane, for a `reason` (the state that stops, `AMENDED` or `HALTED`): stock deserializers see null, our exits show a life-cycle event."""
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", BARRIER_TYPE.encode()),
@@ -36,10 +39,10 @@ def barrier(topic: str, lane: int, epoch: int, reason: str) -> Barrier:
     return Barrier(topic, (_KEY + b"%d" % lane, None, headers))
 
 
-def barriers_due(state: ControlState, *, lane: int, since_epoch: int) -> list[Barrier]:
+def barriers_due(agreements: Mapping[str, AgreementEntry], *, lane: int, since_epoch: int) -> list[Barrier]:
     """Barriers a lane still owes: one per agreement that stopped or was amended after the epoch of its last commit."""
     due = []
-    for entry in state.agreements.values():
+    for entry in agreements.values():
         if entry.activated_at is None:
             continue
         topic = topics.delivery(entry.agency, entry.id)

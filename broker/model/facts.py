@@ -15,6 +15,7 @@ from typing import Any
 from broker.errors import Invalid
 from broker.model.agreement import State
 from broker.model.agreement_book import AgreementBook, Event
+from broker.model.announcements import AnnouncementBook
 from broker.model.credentials import Credential, CredentialBook
 from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.webhook_book import Change, WebhookBook
@@ -45,6 +46,9 @@ class FactType(StrEnum):
     AGREEMENT_ENDED = "agreement.ended"
     PSEUDONYM_ROTATED = "pseudonym.rotated"
     REPLAY_REQUESTED = "replay.requested"
+    PRODUCT_HALTED = "product.halted"
+    PRODUCT_RESUMED = "product.resumed"
+    ANNOUNCED = "agencies.told"
     WEBHOOK_SET = "webhook.set"
     WEBHOOK_REMOVED = "webhook.removed"
     WEBHOOK_SUSPENDED = "webhook.suspended"
@@ -82,6 +86,8 @@ _IDENTITY = frozenset(
     }
 )
 
+_STREAM = frozenset({FactType.REPLAY_REQUESTED, FactType.PRODUCT_HALTED, FactType.PRODUCT_RESUMED, FactType.ANNOUNCED})
+
 _DECIDES_NOTHING = _IDENTITY | frozenset(
     {
         FactType.AGREEMENT_DRAFTED,
@@ -90,6 +96,8 @@ _DECIDES_NOTHING = _IDENTITY | frozenset(
         FactType.AGREEMENT_ADVISED,
         FactType.AGREEMENT_SIGNED,
         FactType.AGREEMENT_PUBLISHED,
+        FactType.REPLAY_REQUESTED,
+        FactType.ANNOUNCED,
         *_WEBHOOK,
     }
 )
@@ -233,6 +241,7 @@ class ControlState:
     """By (agency, purpose), where the first key was rotated."""
     replays: dict[str, Replay] = field(default_factory=dict)
     """The latest of each agreement that asked for one."""
+    announcements: AnnouncementBook = field(default_factory=AnnouncementBook)
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
@@ -311,6 +320,8 @@ class ControlState:
             if entry is not None and entry.state is not State.ACTIVE:
                 self.replays.pop(entry.id, None)
             return accepted
+        if fact.type in _STREAM:
+            return self._said(offset, fact)
         if fact.type in _WEBHOOK:
             entry = self.agreements.get(data["agreement"])
             agency = entry.agency if entry is not None and entry.activated_at is not None else None
@@ -324,8 +335,6 @@ class ControlState:
             self.products[product.source, product.id] = product
         elif fact.type is FactType.PSEUDONYM_ROTATED:
             return self._rotate(data["agency"], data["purpose"], data["epoch"])
-        elif fact.type is FactType.REPLAY_REQUESTED:
-            return self._replay(data["agreement"], data.get("since"), offset)
         elif fact.type is FactType.PURPOSES:
             self.purposes = tuple(data["purposes"])
         else:
@@ -362,6 +371,17 @@ class ControlState:
         before = (*self.signing_epochs, SigningEpoch(epoch - 1, at, trusted=True))
         self.signing_epochs = tuple(SigningEpoch(one.epoch, one.until, trusted=one.trusted and keep) for one in before)
         return True
+
+    def _said(self, offset: int, fact: Fact) -> bool:
+        """What is said in streams, and what stops them."""
+        data = fact.data
+        if fact.type is FactType.REPLAY_REQUESTED:
+            return self._replay(data["agreement"], data.get("since"), offset)
+        if fact.type is FactType.ANNOUNCED:
+            return self.announcements.announce(data, offset)
+        if fact.type is FactType.PRODUCT_RESUMED:
+            return self.announcements.resume(data, offset)
+        return (data["source"], data["product"]) in self.products and self.announcements.halt(data, offset)
 
     def _replay(self, agreement: str, since: str | None, offset: int) -> bool:
         entry = self.agreements.get(agreement)

@@ -25,6 +25,10 @@ class NoticeReason(StrEnum):
 
     REPLAY_BEGINS = "REPLAY_BEGINS"
     REPLAY_ENDS = "REPLAY_ENDS"
+    PRODUCT_RESUMED = "PRODUCT_RESUMED"
+    OUTAGE = "OUTAGE"
+    DEPRECATION = "DEPRECATION"
+    INFORMATION = "INFORMATION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +39,23 @@ class Notice:
     row: tuple[bytes, None, Headers]
 
 
-def notice(topic: str, lane: int, epoch: int, reason: NoticeReason, *, text: str = "") -> Notice:
+def notice(
+    topic: str,
+    lane: int,
+    epoch: int,
+    reason: NoticeReason,
+    *,
+    text: str = "",
+    begins: str | None = None,
+    ends: str | None = None,
+) -> Notice:
     """What one lane tells because of the fact at `epoch`; `text` is for a person to read and names nobody."""
+    stated = {"ce_text": text, "ce_begins": begins, "ce_ends": ends}
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_type", NOTICE_TYPE.encode()),
         ("ce_reason", reason.encode()),
         ("ce_epoch", str(epoch).encode()),
+        *((name, value.encode()) for name, value in stated.items() if value),
     ]
-    if text:
-        headers.append(("ce_text", text.encode()))
     return Notice(topic, (_KEY + b"%d" % lane, None, headers))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from broker.model.barrier import Barrier
+from broker.model.notice import Notice
 from broker.model.receipt import Coordinates
 from broker.policy.calendar import belgian_day
 from broker.routing.backfill import Progress, Slice, read_progress
@@ -43,7 +44,7 @@ class Knowledge:
     more: bool
     slice: Slice | None
     progress: Mapping[str, Progress]
-    barriers: Sequence[Barrier]
+    barriers: Sequence[Barrier | Notice]
     keys: LaneKeys
     receipt_frame: bytes
 

@@ -13,7 +13,10 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from broker.control.log import ControlLog
 from broker.errors import PositionLost, Stale
 from broker.model import topics
-from broker.model.barrier import barriers_due
+from broker.model.announcements import halts_due, notices_due
+from broker.model.barrier import Barrier, barriers_due
+from broker.model.facts import ControlState
+from broker.model.notice import Notice
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous
 from broker.routing.backfill import Progress
@@ -182,7 +185,7 @@ class Lane:
         # The log is followed while this waits: all that is taken from it is taken here, at one epoch.
         state = self.control.state
         self._seen, policy_epoch = state.epoch, state.policy_epoch
-        plans, due = self.plans.at(state), barriers_due(state, lane=self.number, since_epoch=self._epoch)
+        plans, due = self.plans.at(state), self._lines_due(state)
         await self._follow(plans)
         await self._tell_topics(plans, policy_epoch)
         # Before the files are read, so that none that was there by then is missed; after every activation it knows, so
@@ -211,6 +214,15 @@ class Lane:
             keys=self.keys,
             receipt_frame=self.receipt_frame,
         )
+
+    def _lines_due(self, state: ControlState) -> Sequence[Barrier | Notice]:
+        """What is to be said in streams since the last commit, beside deliveries."""
+        agreements, since = state.agreements, self._epoch
+        return [
+            *barriers_due(agreements, lane=self.number, since_epoch=since),
+            *halts_due(state.announcements, agreements, lane=self.number, since_epoch=since),
+            *notices_due(state.announcements, agreements, lane=self.number, lanes=self.lanes, since_epoch=since),
+        ]
 
     async def _causes(self, plans: Mapping[str, TopicPlan], now_ms: int) -> Sequence[Cause]:
         """What papers and the day have to tell, the first of it."""

@@ -1,13 +1,13 @@
 """Everything about a source topic that does not depend on the record, compiled once per policy epoch (design §7)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from broker.control.keys import KeyStore, agreement_key, pseudonym_key
 from broker.errors import NotYetKnown
 from broker.model import topics
-from broker.model.agreement import Agreement, Transform
+from broker.model.agreement import Agreement, State, Transform
 from broker.model.decision import RECORD_KINDS, Kind
 from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
@@ -73,7 +73,7 @@ class Plans:
     _plans: Mapping[str, TopicPlan] = field(default_factory=dict)
     _schemas: dict[int, tuple[Schema, Walker]] = field(default_factory=dict)
     _outlets: dict[tuple[str, int, int], Outlet] = field(default_factory=dict)
-    _standings: dict[str, tuple[AgreementEntry, Limits, Standing]] = field(default_factory=dict)
+    _standings: dict[str, tuple[AgreementEntry, Limits, bool, Standing]] = field(default_factory=dict)
 
     def at(self, state: ControlState) -> Mapping[str, TopicPlan]:
         """Plans by source topic for the state's policy epoch; raises `NotYetKnown` while a key has not arrived."""
@@ -131,12 +131,15 @@ class Plans:
 
         Reading all of them at each of 570 activations would hold the process up for longer than it may be stale (R6).
         """
+        halted = state.announcements.halts(entry) is not None
         known = self._standings.get(entry.id)
-        if known is None or known[0] is not entry or known[1] != limits:
+        if known is None or known[0] is not entry or known[1:3] != (limits, halted):
             standing = standing_of(entry, state.versions_of(entry.id), limits.allow)
-            known = entry, limits, standing
+            if halted and standing.state is State.ACTIVE:
+                standing = replace(standing, state=State.SUSPENDED)
+            known = entry, limits, halted, standing
             self._standings[entry.id] = known
-        return known[2]
+        return known[3]
 
     def _schema(self, identifier: int, state: ControlState) -> tuple[Schema, Walker]:
         if identifier not in self._schemas:

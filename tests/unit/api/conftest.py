@@ -423,7 +423,9 @@ async def opened(**others: Any) -> AsyncIterator[World]:
         Policies(control),
     )
     nothing: Any = None  # tested over rooms of their own
-    unused = dict.fromkeys(("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays"), nothing)
+    unused = dict.fromkeys(
+        ("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays", "halts"), nothing
+    )
     app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | others))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://broker.test") as http:

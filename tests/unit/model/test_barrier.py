@@ -38,25 +38,25 @@ def move(state: ControlState, kind: FactType, data: dict | None = None) -> None:
 def test_a_lane_owes_one_barrier_since_its_last_commit(state, stop, reason) -> None:
     move(state, FactType.AGREEMENT_ACTIVE)
     before = state.epoch
-    assert barriers_due(state, lane=2, since_epoch=-1) == []
+    assert barriers_due(state.agreements, lane=2, since_epoch=-1) == []
     move(state, stop)
-    (due,) = barriers_due(state, lane=2, since_epoch=before)
+    (due,) = barriers_due(state.agreements, lane=2, since_epoch=before)
     key, value, headers = due.row
     assert (due.topic, key, value) == (TOPIC, b"barrier/2", None)
     assert dict(headers)["ce_reason"] == reason
     assert dict(headers)["ce_epoch"] == str(state.epoch).encode()
-    assert barriers_due(state, lane=2, since_epoch=state.epoch) == []
+    assert barriers_due(state.agreements, lane=2, since_epoch=state.epoch) == []
 
 
 def test_what_never_delivered_or_delivers_again_owes_none(state) -> None:
     move(state, FactType.AGREEMENT_REVOKED)
-    assert barriers_due(state, lane=0, since_epoch=-1) == []
+    assert barriers_due(state.agreements, lane=0, since_epoch=-1) == []
     other = ControlState()
     document = {"id": "inwoners", "product": "persoon.v1", "source": "rijksregister", "agency": "stad-gent"}
     move(other, FactType.AGREEMENT_REQUESTED, {"document": document})
     for kind in (FactType.AGREEMENT_ACTIVE, FactType.AGREEMENT_SUSPENDED, FactType.AGREEMENT_ACTIVE):
         move(other, kind)
-    assert barriers_due(other, lane=0, since_epoch=-1) == []
+    assert barriers_due(other.agreements, lane=0, since_epoch=-1) == []
 
 
 def test_a_barrier_counts_for_its_epoch_and_earlier_ones() -> None:

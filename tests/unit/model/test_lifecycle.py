@@ -358,17 +358,17 @@ def test_a_lane_owes_a_barrier_between_two_versions() -> None:
     before = log.state.epoch
     amended(log, *NEGOTIATION)
     switched = log.state.epoch
-    (due,) = barriers_due(log.state, lane=3, since_epoch=before)
+    (due,) = barriers_due(log.state.agreements, lane=3, since_epoch=before)
     key, value, headers = due.row
     assert (due.topic, key, value) == ("delivery.stad-gent.gent", b"barrier/3", None)
     assert (dict(headers)["ce_reason"], lane_barred(key, headers, epoch=switched)) == (b"AMENDED", 3)
-    assert barriers_due(log.state, lane=3, since_epoch=switched) == []
+    assert barriers_due(log.state.agreements, lane=3, since_epoch=switched) == []
     second = {"id": "gent", "version": 2}
     log.done((F.AGREEMENT_SUSPENDED, second, SOURCE))
-    (stop,) = barriers_due(log.state, lane=3, since_epoch=before)
+    (stop,) = barriers_due(log.state.agreements, lane=3, since_epoch=before)
     assert dict(stop.row[2])["ce_reason"] == b"SUSPENDED"  # it says both
     log.done((F.AGREEMENT_ACTIVE, second, SOURCE))
-    assert barriers_due(log.state, lane=3, since_epoch=before) == [due]
+    assert barriers_due(log.state.agreements, lane=3, since_epoch=before) == [due]
 
 
 # A log of before there were texts.
