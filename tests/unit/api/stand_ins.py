@@ -77,6 +77,19 @@ class Replays:
         return SimpleNamespace(epoch=1, since=since)
 
 
+class Halts:
+    """Done at once."""
+
+    async def halt(self, *_product: object, **_more: object) -> Any:
+        return SimpleNamespace(barriers={}, fenced=(), duration_ms=1.0)
+
+    async def resume(self, *_product: object, **_more: object) -> None:
+        """Nothing."""
+
+    async def announce(self, *_told: object, **_more: object) -> int:
+        return 1
+
+
 class Looks:
     """Empty topics."""
 
@@ -131,6 +144,7 @@ def usual() -> dict[str, Any]:
         "templates": Templates(),
         "webhooks": Webhooks(),
         "replays": Replays(),
+        "halts": Halts(),
         "looks": Looks(),
         "tally": Tally(),
     }
