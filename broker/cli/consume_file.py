@@ -70,28 +70,17 @@ def save(given: argparse.Namespace) -> None:
     series = _Series(given.output)
     if not given.resume and (series.path(1).exists() or series.part(1).exists()):
         raise Invalid(f"{given.output} is there already: choose another name, or go on with --resume")
-    start = {"after": given.after, "since": given.since}
     written: list[dict[str, Any]] = []
+    more, (number, following) = True, series.next()
+    start = {"after": following} if following else {"after": given.after, "since": given.since}
     with connect(given) as broker:
-        number, cursor = series.next()
-        start = {"after": cursor} if cursor else start
-        while True:
-            part = series.part(number)
-            try:
-                held, following, more = _written(broker, given.agreement, given.format, part, start)
-            except (BrokerError, OSError) as error:
-                if part.exists() and not part.stat().st_size:
-                    part.unlink()  # nothing came: nothing is in the way of another try
-                if isinstance(error, OSError):
-                    raise ConfigError(f"{part} cannot be written: {error.strerror}") from error
-                raise
+        while more:
+            held, following, more = _attempted(broker, given, series.part(number), start)
             if held.items or number == 1:
                 series.finish(number, following)
                 written.append({"file": str(series.path(number)), "items": held.items, "bytes": held.size})
             else:
-                part.unlink()
-            if not more:
-                break
+                series.part(number).unlink()
             number, start = number + 1, {"after": following}
     if given.json:
         machine({"agreement": given.agreement, "files": written, "next": following})
@@ -100,6 +89,20 @@ def save(given: argparse.Namespace) -> None:
         say(f"{file['file']}: {file['items']} items, {file['bytes']} bytes")
     if not written:
         say("nothing new")
+
+
+def _attempted(
+    broker: Client, given: argparse.Namespace, part: Path, start: dict[str, Any]
+) -> tuple[Held, str | None, bool]:
+    """As `_written`; where nothing came, nothing is left in the way of another try."""
+    try:
+        return _written(broker, given.agreement, given.format, part, start)
+    except (BrokerError, OSError) as error:
+        if part.exists() and not part.stat().st_size:
+            part.unlink()
+        if isinstance(error, OSError):
+            raise ConfigError(f"{part} cannot be written: {error.strerror}") from error
+        raise
 
 
 def _written(

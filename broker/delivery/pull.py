@@ -8,7 +8,7 @@ was missed.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ MOST_OPEN = 16
 """Consumers kept; each holds one connection and the prefetched records of the topic it read last."""
 
 _TURN_S = 0.5
-_BEHIND_MS = 2000
+_BEHIND_S = 2.0
+_LOOK_MS = 20
 _KAFKA_S = 10.0
 _LOOKED_THROUGH = 500
 
@@ -140,9 +141,8 @@ class DeliveryReader:
             consumer.seek(target, position)
         try:
             polled = await consumer.getmany(target, timeout_ms=int(wait_s * 1000), max_records=limit)
-            if not polled and await _behind(consumer, target):
-                # Nobody needs to wait for what is there already; a consumer's first fetch only takes longer.
-                polled = await consumer.getmany(target, timeout_ms=_BEHIND_MS, max_records=limit)
+            if not polled:
+                polled = await _what_is_there(consumer, target, limit)
         except OffsetOutOfRangeError:
             first = (await consumer.beginning_offsets([target]))[target]
             raise _expired() if position < first else Invalid("this position was never reached") from None
@@ -153,10 +153,16 @@ class DeliveryReader:
         )
 
 
-async def _behind(consumer: Any, target: TopicPartition) -> bool:
-    """Whether the log holds more than was read, be it only markers."""
-    end: int = (await consumer.end_offsets([target]))[target]
-    return bool(await consumer.position(target) < end)
+async def _what_is_there(consumer: Any, target: TopicPartition, limit: int) -> Mapping[TopicPartition, Any]:
+    """Records that the log holds already, for who does not wait: a consumer's first fetch only takes longer.
+
+    Ends as soon as the position is behind everything, be it only markers, on which the client does not return by itself.
+    """
+    polled: Mapping[TopicPartition, Any] = {}
+    end, deadline = (await consumer.end_offsets([target]))[target], time.monotonic() + _BEHIND_S
+    while not polled and await consumer.position(target) < end and time.monotonic() < deadline:
+        polled = await consumer.getmany(target, timeout_ms=_LOOK_MS, max_records=limit)
+    return polled
 
 
 def _expired() -> PositionExpired:
