@@ -12,6 +12,7 @@ import httpx
 from broker import errors
 from broker.cli import datadir
 from broker.cli.datadir import DataDir
+from broker.client.problems import problem_of, raised
 
 OPERATOR = "operator"
 """Organisation under which the broker's own operator acts on a local stack."""
@@ -90,7 +91,7 @@ class Client:
             with self._http.stream("GET", path, params=query) as response:
                 if not response.is_success:
                     response.read()
-                    raise _raised(_problem(response), response.status_code)
+                    raise raised(problem_of(response), response.status_code)
                 yield response
         except httpx.HTTPError as error:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
@@ -105,7 +106,7 @@ class Client:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
         except ValueError as error:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
-        refusal, after = _raised(_problem(response), response.status_code), response.headers.get("Retry-After", "")
+        refusal, after = raised(problem_of(response), response.status_code), response.headers.get("Retry-After", "")
         if isinstance(refusal, errors.Retriable) and after.isdecimal():
             refusal.after_s = int(after)
         raise refusal
@@ -116,11 +117,11 @@ class Client:
             with self._http.stream("POST", path, json=body) as response:
                 if not response.is_success:
                     response.read()
-                    raise _raised(_problem(response), response.status_code)
+                    raise raised(problem_of(response), response.status_code)
                 for line in filter(None, response.iter_lines()):
                     told = json.loads(line)
                     if "problem" in told:
-                        raise _raised(told["problem"], told["problem"]["status"])
+                        raise raised(told["problem"], told["problem"]["status"])
                     yield told
         except httpx.HTTPError as error:
             raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
@@ -137,37 +138,8 @@ class Client:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
         if response.is_success and isinstance(body, dict):
             return body
-        raise _raised(body if isinstance(body, dict) else {}, response.status_code)
-
-
-def _problem(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body: Any = response.json()
-    except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {}
+        raise raised(body if isinstance(body, dict) else {}, response.status_code)
 
 
 def _matching(version: str | None) -> dict[str, str]:
     return {} if version is None else {"If-Match": f'"{version}"'}
-
-
-def _raised(problem: Mapping[str, Any], status: int) -> errors.BrokerError:
-    """The error that a problem object tells of."""
-    detail = str(problem.get("detail") or problem.get("title") or f"the broker answered {status}")
-    findings = [(str(line["code"]), str(line["path"]), str(line["text"])) for line in problem.get("findings", ())]
-    kind = _BY_CODE.get(str(problem.get("code")), errors.BrokerError)
-    if issubclass(kind, errors.AgreementRefused):
-        return kind(tuple(findings))
-    if issubclass(kind, errors.SchemaRefused) or issubclass(kind, errors.PoisonRecord | errors.Skip):
-        return errors.Invalid(detail)
-    return kind("; ".join([detail, *(f"{path}: {text}" for _, path, text in findings)]))
-
-
-def _tree(kind: type[errors.BrokerError]) -> Iterator[type[errors.BrokerError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        yield from _tree(below)
-
-
-_BY_CODE = {kind.code: kind for kind in _tree(errors.BrokerError)}

@@ -1,12 +1,15 @@
 """The broker's HTTP interface, as far as a subscriber needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
 
 from broker.client.problems import refusal
 from broker.errors import BrokerUnavailable, ConfigError
+
+Token = str | Callable[[], Awaitable[str]]
+"""A token of the broker's own, or what gives an access token that still lasts: it is asked before every request."""
 
 NO_BROKER = "what answers there is not a broker"
 _ANSWER_S = 30.0
@@ -18,15 +21,14 @@ class Api:
     `transport` reaches the broker in a way of your own: a private authority, a client certificate, a proxy.
     """
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        address, token = httpx.URL(url), token.strip()
+    def __init__(self, url: str, token: Token, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        address = httpx.URL(url)
         if address.scheme not in {"http", "https"} or not address.host:
             raise ConfigError("the broker's address must look like https://broker.example")
-        if not token.isascii() or not token.isprintable() or not token or " " in token:
-            raise ConfigError("the token is empty, or not as it was issued")
+        self._token = _checked(token) if isinstance(token, str) else token
         self._http = httpx.AsyncClient(
             base_url=address,
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "datanuts-client"},
+            headers={"User-Agent": "datanuts-client"},
             transport=transport,
             # A proxy of the environment only sees the token where it cannot read it.
             trust_env=address.scheme == "https",
@@ -35,8 +37,10 @@ class Api:
     async def get(self, path: str, *, wait_s: float = 0.0, **query: object) -> Mapping[str, Any]:
         """JSON object at `path`; the broker may take `wait_s` seconds longer than usual to answer."""
         given = {name: str(value) for name, value in query.items() if value is not None}
+        token = self._token if isinstance(self._token, str) else _checked(await self._token())
+        shown, timeout = {"Authorization": f"Bearer {token}"}, httpx.Timeout(_ANSWER_S, read=_ANSWER_S + wait_s)
         try:
-            answer = await self._http.get(path, params=given, timeout=httpx.Timeout(_ANSWER_S, read=_ANSWER_S + wait_s))
+            answer = await self._http.get(path, params=given, headers=shown, timeout=timeout)
             body: Any = answer.json() if answer.is_success else None
         except httpx.HTTPError as error:
             # Never its text: it may quote a header.
@@ -52,3 +56,11 @@ class Api:
     async def close(self) -> None:
         """Let go of every connection."""
         await self._http.aclose()
+
+
+def _checked(token: str) -> str:
+    """The token, if it can stand in a header; raises `ConfigError` without showing it."""
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError("the token is empty, or not as it was issued")
+    return token

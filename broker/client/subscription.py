@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, Self, TypedDict, TypeVar, Unpack, over
 
 import httpx
 
-from broker.client.api import Api
+from broker.client.api import Api, Token
 from broker.client.delivery import LIFE_CYCLE, Delivery, Item, LifeCycle, delivery, identity, life_cycle
 from broker.client.exits import Exit, HttpExit, Kafka, Page
 from broker.client.patience import Patience, patiently
@@ -58,6 +58,7 @@ class Options(TypedDict, total=False):
 class Subscription(Generic[Event]):
     """Iterate it inside `async with`; outside of it nothing is open and nothing runs.
 
+    `token`: as it was issued, or a coroutine function that gives one that still lasts, asked before every request.
     `model`: a pydantic model or dataclass that every delivery's data is made into. `life_cycle`: hand over the agreement's
     own events too. `kafka`: read the agency's topic instead of the HTTP pull; the same deliveries, ids and cursors.
     `positions`: where the position is kept; default: a file beside the program. `autocommit=False`: only `commit` keeps
@@ -72,7 +73,7 @@ class Subscription(Generic[Event]):
 
     @overload
     def __init__(
-        self: "Subscription[Delivery[Any]]", agreement: str, *, url: str, token: str, **options: Unpack[Options]
+        self: "Subscription[Delivery[Any]]", agreement: str, *, url: str, token: Token, **options: Unpack[Options]
     ) -> None: ...
 
     @overload
@@ -81,7 +82,7 @@ class Subscription(Generic[Event]):
         agreement: str,
         *,
         url: str,
-        token: str,
+        token: Token,
         model: type[T],
         **options: Unpack[Options],
     ) -> None: ...
@@ -92,7 +93,7 @@ class Subscription(Generic[Event]):
         agreement: str,
         *,
         url: str,
-        token: str,
+        token: Token,
         life_cycle: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -103,7 +104,7 @@ class Subscription(Generic[Event]):
         agreement: str,
         *,
         url: str,
-        token: str,
+        token: Token,
         model: type[T],
         life_cycle: Literal[True],
         **options: Unpack[Options],
@@ -114,7 +115,7 @@ class Subscription(Generic[Event]):
         agreement: str,
         *,
         url: str,
-        token: str,
+        token: Token,
         model: type[Any] | None = None,
         life_cycle: bool = False,
         kafka: Kafka | None = None,

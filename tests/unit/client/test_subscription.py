@@ -1,6 +1,7 @@
 """What an agency's program may count on: order, at least once, no repetition, and an end where there is one."""
 
 import asyncio
+import itertools
 import logging
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
@@ -291,6 +292,25 @@ async def test_a_secret_is_in_no_message_and_no_log(broker: Broker, caplog: pyte
         with pytest.raises(errors.ConfigError) as refused:
             await Subscription(AGREEMENT, url=url, token=token, positions=MemoryPositions()).__aenter__()
         assert TOKEN not in str(refused.value)
+
+
+async def test_a_token_that_does_not_last_is_asked_for_again(broker: Broker) -> None:
+    numbers = itertools.count()
+
+    async def fresh() -> str:
+        return f"jwt-{next(numbers)}"
+
+    broker.deliver(*"abcd")
+    async with Subscription(
+        AGREEMENT,
+        url="http://broker.test",
+        token=fresh,
+        positions=broker.positions,
+        transport=broker.transport,
+        follow=False,
+    ) as deliveries:
+        assert ids([delivery async for delivery in deliveries]) == list("abcd")
+    assert {"Bearer jwt-0", "Bearer jwt-1"} <= broker.tokens
 
 
 async def test_cancelled_while_waiting_it_leaves_nothing_running(broker: Broker) -> None:
