@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from adapters.synthetic_names import GENT, LEUVEN
+from broker.control.dev_signing import bring_into_force
 from broker.control.keys import agreement_key
 from broker.delivery.digest import delivery_digest, digest_key
 from broker.model import topics
@@ -166,15 +168,19 @@ EXITS: Mapping[str, Callable[[Scene], Awaitable[Items]]] = {
 
 @asynccontextmanager
 async def played(opened: Opened, url: str, suffix: str, persons: int) -> AsyncIterator[Scene]:
-    """Arrivals, changes, departures and a suspension."""
+    """Arrivals, changes, departures, a suspension, and a second version with another schema."""
     async with staged(opened, suffix) as world:
-        agreement = await world.agree("inwoners-gent")
+        wide = await world.document("inwoners-gent")
+        narrow = wide | {"fields": [field for field in wide["fields"] if field["path"] != "naam.voornamen"]}
+        agreement = (await bring_into_force(world.services.agreements, narrow, datetime.now(UTC))).id
         router = await world.router()
         people = world.people(persons, GENT)
         await router.route(world.topic, await world.publish(*people))
         async with router.running():
             await world.services.agreements.suspend(agreement, "test")
             await world.services.agreements.resume(agreement, world.source)
+            await bring_into_force(world.services.agreements, wide | {"version": 2}, datetime.now(UTC))
+        await router.settle()
         some = people[: max(3, persons // 10)]
         places = await world.publish(*(world.moved(person, LEUVEN) for person in some[1:]), *some[:1])
         places += await world.delete(*people[-2:])
@@ -196,10 +202,13 @@ async def expected(scene: Scene) -> list[str]:
 
 
 async def test_the_scene_holds_every_kind_of_item(scene: Scene, expected: list[str]) -> None:
-    kinds = Counter(item["kind"] for item in await kafka(scene))
+    items = await kafka(scene)
+    kinds = Counter(item["kind"] for item in items)
+    assert {item.get("agreementVersion") for item in items} == {None, 1, 2}
+    assert len({str(item["data"]["naam"].keys()) for item in items if "data" in item}) == 2
     assert kinds["initial"] == 250
     assert kinds["left-population"] == 26
-    assert kinds["life-cycle"] >= scene.world.site.lanes
+    assert kinds["life-cycle"] >= 2 * scene.world.site.lanes
     assert len(set(expected)) == len(expected) == scene.total == kinds.total()
 
 
@@ -211,6 +220,7 @@ async def test_an_exit_gives_what_the_topic_holds(scene: Scene, expected: list[s
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 async def test_ten_thousand_through_every_exit(opened: Opened, url: str, unique: Callable[[str], str]) -> None:
     async with played(opened, url, unique("parity"), 10_000) as scene:
         wanted = scene.digests(await kafka(scene))
