@@ -154,16 +154,16 @@ async def redecide(history: History, receipt: Receipt, today: ControlState) -> t
     limits = limits_of(state)
     found = []
     cases = {
-        entry.id: _Case(entry, state.versions_of(entry.id), limits, then, papers, receipt)
+        entry.id: _Case(entry, state.versions_of(entry.id), limits, then, papers, receipt, entry.id in state.replays)
         for entry in sorted(entries, key=lambda each: each.id)
     }
-    introduced = all(identifier in cases and cases[identifier].introduced for identifier in leaves)
+    again = all(identifier in cases and cases[identifier].read_again(leaf) for identifier, leaf in leaves.items())
     for identifier, case in cases.items():
         leaf = leaves.pop(identifier, None)
-        if leaf is None and introduced:  # the record was read again for those that have a leaf
+        if leaf is None and again:  # for those that have a leaf, not for this one
             continue
-        again = _again(case, leaf, state, today)
-        found += [again] if again is not None else []
+        decided = _again(case, leaf, state, today)
+        found += [decided] if decided is not None else []
     found += [_policy_only(state, today, leaf, "") for leaf in leaves.values()]
     return tuple(found)
 
@@ -247,9 +247,15 @@ class _Case:
     then: _Then
     papers: PapersThen
     receipt: Receipt
+    replayed: bool
+    """Whether the agreement had asked for a replay by then."""
+
+    def read_again(self, leaf: Leaf) -> bool:
+        """Whether the leaf may be of a record that was read again."""
+        return self._introduced or (self.replayed and leaf.kind == Kind.INITIAL)
 
     @property
-    def introduced(self) -> bool:
+    def _introduced(self) -> bool:
         """Whether the agreement came into force between the record and the receipt, and may have been told of it then."""
         since = max(at for at in (self.entry.activated_at, amended_at(self.entry)) if at is not None)
         return self.then.appended_ms < milliseconds(since) <= self.receipt.decided_at_ms
@@ -270,15 +276,15 @@ class _Case:
                 consents=papers.consents,
                 appended=instant_of(min(self.then.appended_ms, now)),
             )
-        if self.introduced and self.then.after is not None:
-            known, appended = (
-                Known(self.then.after, instant_of(self.then.appended_ms)),
-                instant_of(self.then.appended_ms),
-            )
-            told = reference.Papers(papers.dossiers, papers.consents)
+        if self.then.after is None:
+            return
+        told, appended = reference.Papers(papers.dossiers, papers.consents), instant_of(self.then.appended_ms)
+        if self._introduced:
+            known = Known(self.then.after, appended)
             decision = reference.introduce(standing, known, papers=told, now=instant_of(now), appended=appended)
-            if decision is not None:
-                yield decision
+            yield from () if decision is None else (decision,)
+        if self.replayed:
+            yield reference.repeat(standing, self.then.after, papers=told, now=instant_of(now), appended=appended)
 
     def _instants(self, standing: Standing, now: int) -> list[int]:
         before, term = self.then.before, standing.agreement.term

@@ -89,8 +89,8 @@ async def find(reader: Reader, topic: str, delivery: str, page: int | None) -> M
 def expired(what: str) -> PositionExpired:
     """What a follower is told who asks for what is gone; a page that is gone counts as empty (LDES 1.0 §3.3)."""
     return PositionExpired(
-        f"{what} are no longer retained: start again at the root of this stream for what is, and ask the operator for a "
-        "backfill of what was missed"
+        f"{what} are no longer retained: start again at the root of this stream for what is, and ask for a "
+        "replay of what was missed"
     )
 
 

@@ -107,7 +107,7 @@ def item(stream: Stream, message: Message, data: Any) -> dict[str, Any]:
     if reason := message.text("ce_reason"):
         shown["reason"] = reason
     if message.is_life_cycle:
-        told = {"text": text} if (text := message.text("ce_text")) else {}
+        told = {name: text for name in ("text", "begins", "ends") if (text := message.text(f"ce_{name}"))}
         return shown | {"kind": "life-cycle", "epoch": int(message.text("ce_epoch") or -1)} | told
     if epoch := message.text("ce_pseudonymepoch"):
         shown["pseudonymEpoch"] = int(epoch)

@@ -118,7 +118,7 @@ class Webhooks:
         if known.suspended in _LOST:
             if not accept_loss:
                 raise Conflict(
-                    f"{known.suspended.value}: records before the retained log were not sent. Ask the operator for a backfill, "
+                    f"{known.suspended.value}: records before the retained log were not sent. Ask for a replay of what was missed, "
                     "and resume with acceptLoss to go on with the oldest that is retained"
                 )
             topic = topics.delivery(agency, agreement)

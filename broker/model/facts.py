@@ -381,7 +381,12 @@ class ControlState:
             return self.announcements.announce(data, offset)
         if fact.type is FactType.PRODUCT_RESUMED:
             return self.announcements.resume(data, offset)
-        return (data["source"], data["product"]) in self.products and self.announcements.halt(data, offset)
+        if (data["source"], data["product"]) not in self.products or not self.announcements.halt(data, offset):
+            return False
+        for entry in self.agreements.values():
+            if self.announcements.halts(entry) is not None:
+                self.replays.pop(entry.id, None)
+        return True
 
     def _replay(self, agreement: str, since: str | None, offset: int) -> bool:
         entry = self.agreements.get(agreement)

@@ -206,6 +206,23 @@ def introduce(
     return decision if decision.kind is Kind.INITIAL or departs or renewed else None
 
 
+def repeat(
+    standing: Standing, values: Values, *, papers: Papers, now: datetime, appended: datetime | None = None
+) -> Decision | Reason:
+    """What an agency is told of a subject in a replay, where that is a release: as if it had never been told."""
+    return decide(
+        standing,
+        None,
+        values,
+        kind=Kind.CHANGED,
+        now=now,
+        dossiers=papers.dossiers,
+        consents=papers.consents,
+        replaced=papers.replaced,
+        appended=appended,
+    )
+
+
 def belonged(agreement: Agreement, values: Values, papers: Papers, at: datetime) -> bool:
     """Whether a subject with these values and papers is a member to whom something is released."""
     own = papers.of(agreement)

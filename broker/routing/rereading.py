@@ -52,7 +52,7 @@ class Rereading:
         """
         if self._slice is None:
             self._begin(plans, positions, now_ms)
-            self._give_up(replays)
+            self._give_up(plans, replays, now_ms)
             due = next(self._due(plans, replays, positions), None)
             if due is None:
                 await self._let_go()
@@ -76,11 +76,15 @@ class Rereading:
             if plan.engine.newest > known.reach.at_ms and not known.reach.under_way:
                 self.progress[topic] = known._replace(reach=known.reach.begun(positions[topic], now_ms))
 
-    def _give_up(self, replays: Mapping[str, Replay]) -> None:
-        """End replays whose agreement stopped, or asked anew."""
-        asked = {each.epoch for each in replays.values()}
+    def _give_up(self, plans: Mapping[str, TopicPlan], replays: Mapping[str, Replay], now_ms: int) -> None:
+        """End replays without saying so, where the agency must not take them for whole: it asked anew, or may be told nothing now."""
+        asked = {each.epoch: each.agreement for each in replays.values()}
         for topic, known in self.progress.items():
-            if known.replayed.under_way and known.replayed.epoch not in asked:
+            if not known.replayed.under_way:
+                continue
+            agreement = asked.get(known.replayed.epoch)
+            index = None if agreement is None or topic not in plans else plans[topic].index_of(agreement)
+            if index is None or plans[topic].engine.plans[index].obstacle(now_ms) is not None:
                 self.progress[topic] = known._replace(replayed=known.replayed.given_up())
 
     def _due(
