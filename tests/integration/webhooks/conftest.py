@@ -92,13 +92,24 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 
 
 @pytest.fixture
-async def agency(stage: Stage) -> Agency:
-    return Agency(stage, await stage.agreement("inwoners-gent"))
+async def agency(stage: Stage) -> AsyncIterator[Agency]:
+    async with agreed(stage, "inwoners-gent") as made:
+        yield made
 
 
 @pytest.fixture
-async def other(stage: Stage) -> Agency:
-    return Agency(stage, await stage.agreement("inwoners-leuven"))
+async def other(stage: Stage) -> AsyncIterator[Agency]:
+    async with agreed(stage, "inwoners-leuven") as made:
+        yield made
+
+
+@asynccontextmanager
+async def agreed(stage: Stage, template: str) -> AsyncIterator[Agency]:
+    """An agency whose webhook is removed behind it: other tests' workers have nothing to do with it."""
+    made = Agency(stage, await stage.agreement(template))
+    yield made
+    if made.agreement in stage.stack.site.control.state.webhooks.live:
+        await made.webhooks.remove(made.agreement, made.name)
 
 
 @asynccontextmanager

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from broker.cli.processes import Supervised
+from broker.cli.stack import once_wanted
 from broker.delivery.webhook_subscriptions import Start
 from broker.errors import AddressRefused, Conflict, NotFound
 from broker.testing import wait_until
-from tests.integration.webhooks.conftest import ALLOWED, Agency, sending
+from tests.integration.webhooks.conftest import Agency, sending
 from tests.integration.webhooks.receiver import OK, Receiver, listening, status
 from tests.stage import Stage
 
@@ -116,22 +118,18 @@ async def kills(stage: Stage, agency: Agency, number: int, seed: int) -> None:
         await agency.subscribe(receiver)
         for _ in range(number):
             ids += await agency.deliver(20)
-            async with stage.router(command="webhooks", **child_settings()) as worker:
+            async with stage.router(command="webhooks") as worker:
                 seen = len(receiver.calls)
                 await wait_until(lambda seen=seen: len(receiver.calls) > seen, timeout=PATIENCE, every=0.001)
                 await asyncio.sleep(rng.random() * 0.05)
                 worker.send(signal.SIGKILL)
                 await worker.ended()
-        async with stage.router(command="webhooks", **child_settings()):
+        async with stage.router(command="webhooks"):
             await received(receiver, ids)
         assert receiver.ids == ids
         bodies = {call["id"]: call for call in receiver.calls}
         assert all(bodies[call["id"]] == call for call in receiver.calls)
         print(f"{number} kills, {len(receiver.calls) - len(ids)} repeated of {len(ids)}")  # noqa: T201 - a figure, shown with -s
-
-
-def child_settings() -> dict[str, str]:
-    return {f"DATANUTS_{name.upper()}": str(value) for name, value in ALLOWED.items()}
 
 
 async def test_killed_workers_lose_nothing_and_repeat_under_the_same_id(stage: Stage, agency: Agency) -> None:
@@ -142,6 +140,22 @@ async def test_killed_workers_lose_nothing_and_repeat_under_the_same_id(stage: S
 @pytest.mark.timeout(1800)
 async def test_fifty_killed_workers_lose_nothing(stage: Stage, agency: Agency) -> None:
     await kills(stage, agency, 50, seed=2)
+
+
+async def test_the_stack_starts_a_sender_when_an_agency_has_a_webhook(
+    stage: Stage, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in stage.environment.items():
+        monkeypatch.setenv(name, value)
+    sender = Supervised(stage.command("webhooks"), stage.stack.home.logs / "sender.log")
+    async with listening() as receiver, once_wanted(stage.stack.site.control, sender):
+        await asyncio.sleep(0)
+        assert sender.pid is None, "there is nothing to send yet"
+        await agency.subscribe(receiver)
+        await received(receiver, await agency.deliver(1))
+        pid = sender.pid
+        assert pid is not None
+    assert sender.pid is None
 
 
 async def test_two_workers_share_subscriptions_and_do_not_both_send(
@@ -207,6 +221,26 @@ async def test_a_suspension_holds_what_waits_and_tells_so_and_nothing_is_lost(st
         about_subjects = [call["id"] for call in receiver.calls if call["kind"] != "life-cycle"]
         assert list(dict.fromkeys(about_subjects)) == ids
         assert len({call["id"] for call in receiver.calls if call["kind"] == "life-cycle"}) == 1
+
+
+async def test_an_amendment_that_narrows_takes_back_what_waits_and_the_stream_goes_on(
+    stage: Stage, agency: Agency
+) -> None:
+    async with listening(answer=lambda _number: status(503)) as receiver, sending(stage):
+        await agency.subscribe(receiver)
+        await agency.deliver(5)
+        await wait_until(lambda: receiver.calls, timeout=PATIENCE)
+        document = dict(stage.stack.site.control.state.agreements[agency.agreement].document)
+        fields = [each for each in document["fields"] if each["path"] != "naam.voornamen"]
+        await stage.in_force(document | {"version": 2, "fields": fields})
+        receiver.answer = lambda _number: OK
+        seen, ids = len(receiver.calls), await agency.deliver(3, version=2)
+        await received(receiver, ids)
+        after = receiver.calls[seen:]
+        assert [call["id"] for call in after if call["kind"] != "life-cycle"] == ids
+        assert {call["reason"] for call in after if call["kind"] == "life-cycle"} == {"AMENDED"}
+        assert not any("voornamen" in str(call["data"]) for call in after if "data" in call)
+        assert await agency.suspended() is None
 
 
 async def test_failing_too_long_suspends_and_resuming_goes_on_where_it_was(stage: Stage, agency: Agency) -> None:
