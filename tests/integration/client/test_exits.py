@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,7 +14,7 @@ import pytest
 from adapters.synthetic import MUNICIPALITIES
 from broker.api.app import create_app
 from broker.cli.processes import served
-from broker.client import LifeCycle, MemoryPositions
+from broker.client import LifeCycle, MemoryPositions, Patience
 from broker.errors import Forbidden, Unauthenticated
 from broker.testing import wait_until
 from tests.faults.crowd import living_in
@@ -68,6 +70,44 @@ async def test_a_restart_of_the_interface_is_not_noticed(office: Office, agreeme
         await reading
         await subscription.__aexit__(None, None, None)
     assert found == expected
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_a_restart_of_kafka_is_not_noticed_through_either_exit(office: Office, agreement: str) -> None:
+    found: list[list[Any]] = [[], []]
+
+    async def read(into: list[Any], **given: Any) -> None:
+        async with office.subscription(agreement, patience=Patience(longest_s=2), **given) as deliveries:
+            async for delivery in deliveries:
+                into.append(delivery)  # noqa: PERF401 - looked at meanwhile
+
+    readers = [
+        asyncio.create_task(read(found[0])),
+        asyncio.create_task(read(found[1], kafka=office.kafka())),
+    ]
+    await office.publish(2)
+    await wait_until(lambda: all(len(each) >= 2 for each in found), timeout=60)
+    node = office.stage.node
+    assert node.pid is not None
+    os.kill(node.pid, signal.SIGKILL)
+    await node.wait()
+    await node.stop()
+    await node.start()
+    await wait_until(office.stage.stack.site.control.fresh, timeout=60)
+    people = await office.publish(2)
+    last = {person["naam"]["achternaam"] for person in people}
+
+    def arrived(deliveries: list[Any]) -> bool:
+        return last <= {delivery.data["naam"]["achternaam"] for delivery in deliveries}
+
+    await wait_until(lambda: all(map(arrived, found)), timeout=90)
+    assert not any(reader.done() for reader in readers)
+    for reader in readers:
+        reader.cancel()
+    await asyncio.wait(readers)
+    over_http, over_kafka = found
+    assert over_http == over_kafka == await everything(office, agreement)
 
 
 @pytest.mark.parametrize("over_kafka", [False, True])
