@@ -9,10 +9,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
@@ -35,6 +35,7 @@ _DELETIONS_STAY_S = 7 * 24 * 3600
 """A null value stays this long in a source topic for whoever reads it (delete.retention.ms): later one may be missed."""
 
 _NOTED_S = 3600.0
+_T = TypeVar("_T")
 
 
 class KnownSubjects:
@@ -123,6 +124,7 @@ class _Reading:
     _begun: int = 0
     _done: int = 0
     _task: "asyncio.Task[None] | None" = None
+    _silence: asyncio.Timeout = field(init=False)
 
     @property
     def topic(self) -> str:
@@ -136,7 +138,7 @@ class _Reading:
             if self._task is None or self._task.done():
                 self._begun += 1
                 self._task = asyncio.create_task(self._read(self._begun), name=f"known-{self.topic}")
-                self._task.add_done_callback(_heard)
+                self._task.add_done_callback(_noted)
             task = self._task
             await asyncio.wait({task})
             if task.cancelled():
@@ -158,11 +160,11 @@ class _Reading:
     async def _read(self, number: int) -> None:
         self._began, self.part = time.monotonic(), 0.0
         try:
-            async with asyncio.timeout(_SILENCE_S) as silence:
+            async with asyncio.timeout(_SILENCE_S) as self._silence:
                 ends = await self._ends()
                 if self._consumer is None or self.now_s() - self._since > _DELETIONS_STAY_S:
                     await self._begin(ends)
-                await self._take(ends, silence)
+                await self._take(ends)
             self._done = number
         except (KafkaError, TimeoutError, OSError) as error:
             raise KafkaUnavailable(f"{self.topic} cannot be read now", operator=type(error).__name__) from error
@@ -185,18 +187,18 @@ class _Reading:
             await self._consumer.start()
             self._consumer.assign(self.targets)
             self._consumer.pause(*self.targets)
-        reached, now = await asyncio.to_thread(self.index.reached, self.topic), self.now_s()
+        reached, now = await self._on_disk(self.index.reached, self.topic), self.now_s()
         if reached is not None:
             other = any(reached.next.get(target.partition, 0) > ends[target] for target in self.targets)
             reached = None if other or now - reached.since > _DELETIONS_STAY_S else reached
         if reached is None:
-            reached = await asyncio.to_thread(self.index.begin, self.topic, int(now))
+            reached = await self._on_disk(self.index.begin, self.topic, int(now))
         first = await self._probe.beginning_offsets(self.targets)
         for target in self.targets:
             self._consumer.seek(target, max(reached.next.get(target.partition, 0), first[target]))
         self._since = reached.since
 
-    async def _take(self, ends: Mapping[TopicPartition, int], silence: asyncio.Timeout) -> None:
+    async def _take(self, ends: Mapping[TopicPartition, int]) -> None:
         """Read up to `ends`, and note it."""
         changes, total, now = dict[bytes, bool](), 0, self.now_s()
         try:
@@ -212,7 +214,7 @@ class _Reading:
                     await self._write(changes)
                     changes = {}
                 if polled:
-                    silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
+                    self._heard()
                 await asyncio.sleep(0)  # the client hands out what it holds without a pause
         finally:
             self._consumer.pause(*self.targets)
@@ -227,7 +229,17 @@ class _Reading:
 
     async def _write(self, changes: Mapping[bytes, bool]) -> None:
         positions = {target.partition: await self._consumer.position(target) for target in self.targets}
-        await asyncio.to_thread(self.index.write, self.topic, changes, Reached(positions, int(self._since)))
+        await self._on_disk(self.index.write, self.topic, changes, Reached(positions, int(self._since)))
+
+    async def _on_disk(self, work: Callable[..., _T], *given: Any) -> _T:
+        """Do file work in a thread; however long it takes, Kafka is not silent meanwhile."""
+        self._silence.reschedule(None)
+        done = await asyncio.to_thread(work, *given)
+        self._heard()
+        return done
+
+    def _heard(self) -> None:
+        self._silence.reschedule(asyncio.get_running_loop().time() + _SILENCE_S)
 
     async def _stop(self) -> None:
         for client in filter(None, (self._consumer, self._probe)):
@@ -240,7 +252,7 @@ def _not_yet(does: str, *, operator: str = "", after_s: float = 1) -> NotYetKnow
     return NotYetKnown(text, operator=operator, after_s=after_s)
 
 
-def _heard(task: "asyncio.Task[None]") -> None:
+def _noted(task: "asyncio.Task[None]") -> None:
     """Nobody may be waiting for its failure any more."""
     if not task.cancelled():
         task.exception()
