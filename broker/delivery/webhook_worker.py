@@ -27,8 +27,9 @@ OpenCourier = Callable[[Subscription], AbstractAsyncContextManager[Courier]]
 _POLL_MS = 250
 """The membership consumer must poll, or the client leaves the group; as often it is looked at what has changed."""
 
-_BACK_OFF_S = 1.0
-_BACK_OFF_UNEXPECTED_S = 10.0
+_BACK_OFF_S = 0.5
+_LONGEST_BACK_OFF_S = 15.0
+_SETTLED_S = 60.0
 
 
 @dataclass(slots=True)
@@ -90,16 +91,18 @@ class WebhookWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
     async def _keep(self, subscription: Subscription) -> None:
         """Run a courier until it is over; what goes wrong for one agency is no trouble for another."""
+        loop, pause = asyncio.get_running_loop(), _BACK_OFF_S
         while True:
+            began = loop.time()
             try:
                 async with self._open_courier(subscription) as courier:
                     return await courier.run()
             except (Retriable, Stale) as trouble:
                 log(Event.WEBHOOK_TROUBLE, agreement=subscription.agreement, error=trouble)
-                pause = _BACK_OFF_S
             except Exception as error:  # noqa: BLE001 - a fault that one subscription meets must not stop the others
                 log(Event.WEBHOOK_UNEXPECTED, agreement=subscription.agreement, error=error)
-                pause = _BACK_OFF_UNEXPECTED_S
+            settled = loop.time() - began > _SETTLED_S
+            pause = _BACK_OFF_S if settled else min(pause * 2, _LONGEST_BACK_OFF_S)
             await asyncio.sleep(pause)
 
     async def _stop(self, names: Iterable[str]) -> None:

@@ -31,7 +31,7 @@ def test_the_environment_reference_is_current() -> None:
 
 
 def test_the_image_and_the_services_set_only_what_the_broker_reads() -> None:
-    assert set(OURS) == {"api", "router"}
+    assert set(OURS) == {"api", "router", "webhooks"}
     stated = IMAGE_SETTINGS.keys() | {name for service in OURS.values() for name in service["environment"]}
     assert stated <= SETTINGS
 
