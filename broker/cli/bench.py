@@ -1,4 +1,4 @@
-"""`datanuts bench router|dossiers|decisions|state`: measurements in one run on an installation of their own, always against a floor."""
+"""`datanuts bench router|dossiers|decisions|backfill|state`: measurements in one run on an installation of their own, always against a floor."""
 
 import argparse
 import tempfile
@@ -35,6 +35,10 @@ def register(commands: Any) -> None:
     decisions.add_argument("--records", type=_count, default=100_000, metavar="N", help="records (default 100000)")
     decisions.add_argument("--json", action="store_true", help="one JSON object per size")
     decisions.set_defaults(run=_decisions)
+    backfill = verbs.add_parser("backfill", help="a backfill and a replay, and what other agencies notice of them")
+    backfill.add_argument("--subjects", type=_count, default=200_000, metavar="N", help="subjects (default 200000)")
+    backfill.add_argument("--json", action="store_true", help="one JSON object")
+    backfill.set_defaults(run=_backfill)
     state = verbs.add_parser("state", help="a lane's state of many subjects: written, read, looked through, rebuilt")
     state.add_argument("--subjects", type=_count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
     state.add_argument("--json", action="store_true", help="one JSON object")
@@ -85,6 +89,17 @@ def _decisions(given: argparse.Namespace) -> None:
         return
     rows = [tuple(cost.as_json().values()) for cost in found]
     table(("agreements", "compile s", "µs where it stays", "µs where it moves", "decisions"), rows)
+
+
+async def _backfill(given: argparse.Namespace) -> None:
+    from bench.backfill import measure  # noqa: PLC0415 - as above
+
+    async with _installation() as here:
+        found = (await measure(here, subjects=given.subjects, progress=note)).as_json()
+    if given.json:
+        machine(found)
+        return
+    table(("figure", "value"), list(found.items()))
 
 
 async def _state(given: argparse.Namespace) -> None:
