@@ -281,9 +281,7 @@ async def _load(here: Site, crowd: Crowd, seen: _Seen) -> AsyncIterator[None]:
 async def _told(here: Site, lanes: list[Lane]) -> None:
     """Return once every lane has read again what it had to, by now."""
     epoch = here.control.state.epoch
-    await wait_until(
-        lambda: all(lane._epoch >= epoch and not lane._rereading.under_way for lane in lanes), timeout=_PATIENCE_S
-    )  # noqa: SLF001 - measured
+    await wait_until(lambda: all(lane.has_told(epoch) for lane in lanes), timeout=_PATIENCE_S)
 
 
 async def _whole(here: Site, crowd: Crowd) -> int:

@@ -297,6 +297,10 @@ class Lane:
         recommit = bool(self._next) and self.clock_ms() - self._committed_ms > _RECOMMIT_MS
         return not (knowledge.barriers or knowledge.causes or knowledge.slice or recommit)
 
+    def has_told(self, epoch: int) -> bool:
+        """Whether everything is committed that was to be read again for facts up to `epoch`."""
+        return self._epoch >= epoch and not self._rereading.under_way
+
     @property
     def subjects(self) -> Subjects:
         """Papers, once the lane is open."""
