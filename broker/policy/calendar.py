@@ -9,8 +9,21 @@ from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_MS = 3_600_000
+_FARTHEST = timedelta(hours=14)
+"""The farthest zone is this far from UTC."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 _MARCH, _OCTOBER = 3, 10
+
+
+def within(instant: datetime) -> datetime:
+    """`instant`, which has a zone, if every zone can write it down; raises `ValueError` at the ends of the calendar."""
+    try:
+        utc = instant.astimezone(UTC)
+        _ = utc - _FARTHEST, utc + _FARTHEST
+    except OverflowError:
+        raise ValueError("lies at an end of the calendar: leave it out for an instant that never comes") from None
+    return instant
 
 
 def milliseconds(instant: datetime) -> int:

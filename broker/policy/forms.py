@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from broker.errors import Invalid
 from broker.model import topics
+from broker.policy.calendar import within
 from broker.policy.findings import Finding
 
 Document = Mapping[str, Any]
@@ -59,7 +60,7 @@ Name = Annotated[str, Field(strict=True, max_length=80, pattern=r"^[A-Za-z][A-Za
 Url = Annotated[str, Field(strict=True, max_length=500, pattern=r"^https://[!-~]+$")]
 Slug = Annotated[str, Field(strict=True), _checked(topics.slug)]
 ProductId = Annotated[str, Field(strict=True), _checked(topics.product_id)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_text_only)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(within)]
 
 _CODES = {"missing": "MISSING", "extra_forbidden": "UNKNOWN_KEY"}
 _WORDS = {

@@ -12,6 +12,7 @@ from broker.model.agreement import Agreement, Ceiling, FieldCeiling, Transform
 from broker.model.facts import ControlState
 from broker.model.purpose import Purposes
 from broker.policy import limit_documents
+from broker.policy.attest import ATTESTED
 from broker.policy.compiler import leaves_of
 from broker.policy.findings import Finding
 from broker.policy.views import SchemaView
@@ -58,6 +59,13 @@ def own_ceiling(ceilings: Ceilings, source: str, product: str, purpose: str) -> 
     """What the source itself set for the purpose, else what counts for all sources of the product."""
     own = ceilings.get((source, product, purpose))
     return own if own is not None else ceilings.get((None, product, purpose))
+
+
+def watched_paths(ceilings: Ceilings, source: str, product: str) -> frozenset[str]:
+    """Paths that an agreement on the product may select subjects by, or ask a question about, under whatever purpose."""
+    own = [each for each in ceilings.values() if each.product == product and each.source in {None, source}]
+    asked = (path for each in own for path, field in each.fields.items() if not ATTESTED.isdisjoint(field.transforms))
+    return frozenset(asked).union(*(each.selectable for each in own))
 
 
 def effective_ceiling(purposes: Purposes, ceilings: Ceilings, source: str, product: str, purpose: str) -> Ceiling:

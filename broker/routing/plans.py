@@ -16,7 +16,7 @@ from broker.model.wall import SubjectWall
 from broker.policy.calendar import milliseconds
 from broker.policy.compiler import compile_engine
 from broker.policy.engine import Engine
-from broker.policy.limits import Limits, limits_of
+from broker.policy.limits import Limits, limits_of, watched_paths
 from broker.policy.standing import Standing, standing_of
 from broker.routing.outlet import Outlet
 from broker.schema.avro import Schema, encode_literal, load_schema
@@ -108,7 +108,10 @@ class Plans:
         schema, walker = self._schema(product.schema_id, state)
         standings = [self._standing(entry, state, limits) for entry in entries]
         agreements = [standing.agreement for standing in standings]
-        engine = compile_engine(standings, schema, partial(encode_literal, schema))
+        # With all that an agreement may be about, so that no activation has lanes read their past again for a new path.
+        watched = watched_paths(limits.ceilings, product.source, product.id)
+        single = [path for path in watched if path in schema.fields and not schema.fields[path].repeated]
+        engine = compile_engine(standings, schema, partial(encode_literal, schema), paths=single)
         outlets = {
             entry.id: self._outlet(agreement, entry, schema, state.pseudonym_epoch(agreement.agency, agreement.purpose))
             for agreement, entry in zip(agreements, entries, strict=True)

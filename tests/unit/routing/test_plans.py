@@ -44,7 +44,16 @@ def test_one_change_among_many_agreements_reads_that_one_again(plans, log, monke
 def test_an_outlet_stands_beside_each_plan_of_the_engine(plan) -> None:
     assert [each.agreement.id for each in plan.engine.plans] == [outlet.agreement for outlet in plan.outlets]
     assert [each.index for each in plan.engine.plans] == [0, 1]
-    assert plan.engine.paths == ("verblijfplaats.gemeente.nis",)
+
+
+def test_lanes_watch_all_that_an_agreement_may_be_about_so_that_a_next_one_asks_for_nothing_new(
+    plans, log, plan
+) -> None:
+    assert plan.engine.paths == ("geboorte.datum", "verblijfplaats.gemeente.nis", "verblijfplaats.postcode")
+    log.agree("jeugddienst-leuven")
+    after = plans.at(log.state)[TOPIC].engine
+    assert len(after.plans) == 3
+    assert after.paths == plan.engine.paths
     assert {outlet.topic for outlet in plan.outlets} == {
         "delivery.stad-gent.inwoners-gent",
         "delivery.statistiek-vlaanderen.statistiek-vlaanderen",
