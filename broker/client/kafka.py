@@ -68,9 +68,6 @@ class KafkaExit:
         except TopicAuthorizationFailedError:
             await self.close()
             return await self._not_shown(after)
-        except OffsetOutOfRangeError:
-            await self.close()
-            raise Invalid("this position was never reached: it is of another installation") from None
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
             if await self._is_refused():
@@ -102,7 +99,12 @@ class KafkaExit:
             if wanted is not None and wanted < first:
                 raise PositionExpired
             consumer.seek(target, first if wanted is None else wanted)
-        polled = await consumer.getmany(target, timeout_ms=int(wait_s * 1000), max_records=limit)
+        try:
+            polled = await consumer.getmany(target, timeout_ms=int(wait_s * 1000), max_records=limit)
+        except OffsetOutOfRangeError:
+            if await consumer.position(target) < (await consumer.beginning_offsets([target]))[target]:
+                raise PositionExpired from None
+            raise Invalid("this position was never reached: it is of another installation") from None
         if not polled and await consumer.position(target) < (await consumer.end_offsets([target]))[target]:
             # Nobody needs to wait for what is there already; a consumer's first fetch only takes longer.
             polled = await consumer.getmany(target, timeout_ms=_BEHIND_MS, max_records=limit)

@@ -30,6 +30,9 @@ Event = TypeVar("Event")
 WAIT_S = 20.0
 """How long a long poll lasts."""
 
+END_WAIT_S = 1.0
+"""How long to look for what is there where nothing is waited for: a broker needs a moment to see a position that is none."""
+
 KEEP_EVERY_S = 1.0
 """The position is kept at least this often while items are worked through, and whenever a page is done."""
 
@@ -150,6 +153,8 @@ class Subscription(Generic[Event]):
         """Learn how far it came; the broker is first asked when the first item is."""
         self._kept = await self._positions.load(self.agreement)
         self._progress = Progress(self._kept, self._window)
+        self._queue.clear()
+        self._over, self.ended = False, None
         api = self._connect()
         self._open = api, _exit(api, self.agreement, self._kafka)
         return self
@@ -174,6 +179,7 @@ class Subscription(Generic[Event]):
 
     async def __anext__(self) -> Event:
         """The next item. Asking for it tells that the one before is done."""
+        self._opened()
         if self._autocommit:
             self._progress.settle()
             if self._patience.clock() - self._kept_at >= KEEP_EVERY_S:
@@ -246,7 +252,7 @@ class Subscription(Generic[Event]):
     async def _read(self) -> Page:
         """The next page, tried until there is one."""
         _, way = self._opened()
-        wait_s = WAIT_S if self._follow else 0.0
+        wait_s = WAIT_S if self._follow else END_WAIT_S
         while True:
             read = partial(way.read, self._progress.at, limit=self._page, wait_s=wait_s)
             try:

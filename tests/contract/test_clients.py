@@ -1,4 +1,7 @@
-"""Every Kafka client is built in one module, and every consumer there reads committed records only (design §5)."""
+"""Every Kafka client of the broker is built in one module, and every consumer reads committed records only (design §5).
+
+The subscriber, which agencies run, builds its one consumer itself, by the same rules.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -11,16 +14,17 @@ from broker.kafka.clients import KafkaAccess, KafkaClients
 ROOT = Path(__file__).resolve().parents[2]
 FACTORY = ROOT / "broker" / "kafka" / "clients.py"
 ADMIN = ROOT / "broker" / "kafka" / "admin.py"
+SUBSCRIBER = ROOT / "broker" / "client" / "kafka.py"
 BUILT_HERE_ONLY = {
-    "AIOKafkaConsumer": FACTORY,
-    "AIOKafkaProducer": FACTORY,
-    "AIOKafkaClient": FACTORY,
-    "ClosingConsumer": FACTORY,
-    "ClosingProducer": FACTORY,
-    "create_conn": FACTORY,
-    "AdminClient": ADMIN,
-    "Consumer": ADMIN,
-    "Producer": ADMIN,
+    "AIOKafkaConsumer": {FACTORY, SUBSCRIBER},
+    "AIOKafkaProducer": {FACTORY},
+    "AIOKafkaClient": {FACTORY},
+    "ClosingConsumer": {FACTORY},
+    "ClosingProducer": {FACTORY},
+    "create_conn": {FACTORY, SUBSCRIBER},
+    "AdminClient": {ADMIN},
+    "Consumer": {ADMIN},
+    "Producer": {ADMIN},
 }
 LIBRARIES = {"aiokafka", "confluent_kafka"}
 
@@ -70,26 +74,27 @@ def calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
 @pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_clients_are_built_in_their_factory_only(path: Path) -> None:
     made = {name for _, name in calls(ast.parse(path.read_text())) if name in BUILT_HERE_ONLY}
-    assert {name for name in made if BUILT_HERE_ONLY[name] != path} == set()
+    assert {name for name in made if path not in BUILT_HERE_ONLY[name]} == set()
 
 
-def keywords(name: str) -> list[dict[str | None, object]]:
-    """Literal keyword arguments of every call of `name` in the factory."""
+def keywords(name: str, path: Path = FACTORY) -> list[dict[str | None, object]]:
+    """Literal keyword arguments of every call of `name` in a module."""
     return [
         {
             keyword.arg: keyword.value.value if isinstance(keyword.value, ast.Constant) else "computed"
             for keyword in call.keywords
         }
-        for call, called in calls(ast.parse(FACTORY.read_text()))
+        for call, called in calls(ast.parse(path.read_text()))
         if called == name
     ]
 
 
 def test_every_consumer_reads_committed_records_and_never_moves_by_itself() -> None:
-    consumers = keywords("ClosingConsumer")
-    assert len(consumers) >= 2
+    consumers = [*keywords("ClosingConsumer"), *keywords("AIOKafkaConsumer", SUBSCRIBER)]
+    assert len(consumers) >= 3
     assert {consumer["isolation_level"] for consumer in consumers} == {"read_committed"}
     assert {consumer["enable_auto_commit"] for consumer in consumers} == {False}
+    assert keywords("AIOKafkaConsumer", SUBSCRIBER)[0]["auto_offset_reset"] == "none"
 
 
 def test_every_producer_waits_for_all_replicas_and_is_idempotent() -> None:

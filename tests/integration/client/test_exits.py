@@ -14,8 +14,9 @@ import pytest
 from adapters.synthetic import MUNICIPALITIES
 from broker.api.app import create_app
 from broker.cli.processes import served
-from broker.client import LifeCycle, MemoryPositions, Patience
-from broker.errors import Forbidden, Unauthenticated
+from broker.client import LifeCycle, MemoryPositions, Patience, Position
+from broker.errors import Forbidden, Invalid, PositionExpired, Unauthenticated
+from broker.model.cursor import cursor, position_of
 from broker.testing import wait_until
 from tests.faults.crowd import living_in
 from tests.integration.client.conftest import Office
@@ -70,6 +71,25 @@ async def test_a_restart_of_the_interface_is_not_noticed(office: Office, agreeme
         await reading
         await subscription.__aexit__(None, None, None)
     assert found == expected
+
+
+async def test_what_is_no_longer_kept_is_told_through_either_exit(office: Office, agreement: str) -> None:
+    await office.publish(3)
+    whole = await everything(office, agreement)
+    await office.stage.stack.site.admin.delete_records(
+        office.stage.delivery_topic(agreement), 0, position_of(agreement, whole[1].cursor)
+    )
+    for kafka in (None, office.kafka()):
+        positions = MemoryPositions()
+        await positions.save(agreement, Position(whole[0].cursor, (whole[0].id,)))
+        given: dict[str, Any] = {"positions": positions, "kafka": kafka}
+        with pytest.raises(PositionExpired):
+            await everything(office, agreement, **given)
+        assert await everything(office, agreement, on_expired="restart", **given) == whole[2:]
+        never = Position(cursor(agreement, 1_000_000))
+        await positions.save(agreement, never)
+        with pytest.raises(Invalid):
+            await everything(office, agreement, **given)
 
 
 @pytest.mark.long

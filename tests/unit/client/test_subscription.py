@@ -340,11 +340,13 @@ async def test_cancelled_while_waiting_it_leaves_nothing_running(broker: Broker)
     assert broker.positions.kept[AGREEMENT].cursor == "2"
 
 
-async def test_it_is_read_inside_its_block_only(broker: Broker) -> None:
-    broker.deliver("a")
-    subscription = broker.subscription()
+async def test_it_is_read_inside_its_block_only_and_may_be_opened_again(broker: Broker) -> None:
+    broker.deliver(*"abc")
+    subscription = broker.subscription(follow=False)
     async with subscription:
-        pass
+        assert (await anext(subscription)).id == "a"
+    async with subscription:
+        assert ids([delivery async for delivery in subscription]) == ["a", "b", "c"]
     with pytest.raises(errors.Invalid, match="async with"):
         await anext(subscription)
 
