@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import AGENCY, OPERATOR, SOURCE_OWNER, Caller, Principal
 from broker.api.credential_scope import remove_planted, scope_of
@@ -14,6 +14,7 @@ from broker.control.credentials import Issued
 from broker.errors import Forbidden, Invalid, NotFound
 from broker.model import roles
 from broker.model.credentials import Credential
+from broker.policy.forms import Instant
 from broker.telemetry import Event, log
 
 routes = APIRouter(tags=["credentials"])
@@ -21,6 +22,7 @@ routes = APIRouter(tags=["credentials"])
 _OWN = "/v1/organisations/{organisation}/credentials"
 _ONE = f"{_OWN}/{{credential}}"
 _USUAL_DAYS = 365
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 OrganisationId = Annotated[str, Path(max_length=80, description="Slug of the organisation.")]
 CredentialId = Annotated[
@@ -44,7 +46,7 @@ class _RotateForm(_Form):
 
 
 class _CompromisedForm(_Form):
-    last_known_good: Annotated[AwareDatetime, Field(alias="lastKnownGood")]
+    last_known_good: Annotated[Instant, Field(alias="lastKnownGood")]
 
 
 @routes.get("/v1/credentials")
@@ -134,9 +136,10 @@ async def report_compromised(
     tells the same anew.
     """
     await _held(broker, caller, organisation, credential, revoked=True)
-    since = form.last_known_good.astimezone(UTC)
-    if since > datetime.now(UTC):
-        raise Invalid("lastKnownGood: lies in the future")
+    stated = form.last_known_good
+    if stated > datetime.now(UTC) or stated < _LONG_AGO:
+        raise Invalid("lastKnownGood: must lie in the past, and after 2000")
+    since = stated.astimezone(UTC)
     fallen = await broker.credentials.compromised(credential, since, by=caller.organisation)
     log(Event.CREDENTIAL_COMPROMISED, organisation=organisation, records=len(fallen))
     removed = await remove_planted(broker, fallen, since)

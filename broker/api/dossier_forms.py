@@ -3,7 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from broker.policy.calendar import within
 
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T")
 
@@ -14,7 +16,7 @@ def _written(value: object) -> object:
     return value
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_written)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(within)]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/:-]*$")]
 
 Subject = Annotated[str, Field(min_length=1, max_length=400, repr=False)]

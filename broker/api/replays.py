@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.agreements import AgreementId, entry_for
 from broker.api.auth import AGENCY, Caller
 from broker.api.services import Broker
 from broker.errors import Forbidden
+from broker.policy.forms import Instant
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/replays", tags=["replays"])
 
@@ -17,9 +18,9 @@ routes = APIRouter(prefix="/v1/agreements/{agreement}/replays", tags=["replays"]
 class ReplayForm(BaseModel):
     """From when on the agency needs to be told again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    since: AwareDatetime | None = Field(
+    since: Instant | None = Field(
         default=None, description="Subjects whose last record the broker got at this instant or later; all without it."
     )
 
