@@ -174,7 +174,17 @@ async def test_a_compromise_refuses_it_and_its_offspring_and_tells_what_could_be
     assert again["scope"] == told["scope"]
 
 
-@pytest.mark.parametrize("instant", ["2026-11-25T12:00:00", "gisteren", "2999-01-01T00:00:00Z", None])
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "2026-11-25T12:00:00",
+        "gisteren",
+        "2999-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
+        None,
+    ],
+)
 async def test_the_last_good_use_is_an_instant_in_the_past(desk, instant) -> None:
     await desk.ask("operator", "POST", f"{GENT}/c-stad-gent/compromised", {"lastKnownGood": instant}, expect=400)
     assert desk.log.written == []
