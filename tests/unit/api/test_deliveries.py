@@ -8,6 +8,7 @@ from typing import Any
 import fastavro
 import pytest
 
+from broker.model.agreement import State
 from broker.model.facts import FactType
 from tests.unit.api.conftest import World, bearer
 
@@ -166,3 +167,21 @@ async def test_another_form_is_refused_with_those_there_are(world: World) -> Non
     assert "application/x-ndjson" in answer.json()["detail"]
     assert answer.headers["content-type"] == "application/problem+json"
     assert world.deliveries.reads == []
+
+
+@pytest.mark.parametrize("exit_", ["", "/events", "/file"])
+async def test_what_another_process_revoked_is_not_shown(world: World, exit_: str) -> None:
+    world.deliver("a")
+    world.barrier()
+    read_to_head = world.control.read_to_head
+
+    async def to_head() -> int:
+        if world.entry("parkeren").state is not State.REVOKED:
+            world.move("parkeren", FactType.AGREEMENT_REVOKED)
+        return await read_to_head()
+
+    world.control.read_to_head = to_head  # type: ignore[method-assign]
+    answer = await world.http.get(f"/v1/deliveries/parkeren{exit_}", headers=bearer("agency"))
+    assert answer.status_code == 200
+    assert "REVOKED" in answer.text
+    assert "achternaam" not in answer.text
