@@ -96,7 +96,7 @@ class Courier:
         epoch = await control.read_to_head()
         entry = self._entry()
         if entry.state is State.SUSPENDED:
-            await self._tell(entry.state.value.upper(), entry.epoch, entry.since.isoformat())
+            await self._tell(entry.state.value.upper(), entry.epoch)
             await self._commit()
         if entry.state is not State.ACTIVE and entry.state not in _GONE:
             await control.wait_for_change(epoch, timeout=_NEWS_S)
@@ -121,9 +121,8 @@ class Courier:
         except PositionExpired:
             oldest = await self._rooms.deliveries.read(topic, None, limit=_AROUND_BARRIERS)
             if entry.state in _GONE or _narrowed(entry, oldest):
-                return (
-                    Slice(oldest.messages[:_PAGE], oldest.messages[_PAGE].offset) if oldest.messages[_PAGE:] else oldest
-                )
+                later = oldest.messages[_PAGE:]
+                return Slice(oldest.messages[:_PAGE], later[0].offset) if later else oldest
             await self._suspend(Reason.POSITION_EXPIRED)
         except Invalid:  # beyond the end: the topic is another one
             await self._suspend(Reason.POSITION_LOST)
@@ -132,7 +131,7 @@ class Courier:
     async def _pass_on(self, message: Message) -> None:
         """Deal with one record and go past it; raises `Held` where it stays where it is."""
         if message.is_life_cycle:
-            await self._tell(message.text("ce_reason"), _epoch(message), None)
+            await self._tell(message.text("ce_reason"), _epoch(message))
         elif self._entry().state not in _GONE:
             data = None
             if message.value:
@@ -149,9 +148,10 @@ class Courier:
         self._position = message.offset + 1
         await self._commit()
 
-    async def _tell(self, reason: str, epoch: int, at: str | None) -> None:
+    async def _tell(self, reason: str, epoch: int) -> None:
         """Call about the agreement itself, once per fact: every lane writes a barrier of it."""
         if epoch > self._told:
+            at = next((taken.at.isoformat() for taken in self._entry().history if taken.epoch == epoch), None)
             await self._call(webhook_event.life_cycle(self._stream.agreement, reason, epoch, at), None)
             self._told = epoch
 
