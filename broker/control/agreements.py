@@ -52,11 +52,13 @@ class Agreements(Negotiation):
         async with self._steps:
             await self.control.read_to_head()
             entry = self._entry(agreement)
-            gone = entry.state in {State.REVOKED, State.ENDED}
+            gone, amended = entry.state in {State.REVOKED, State.ENDED}, entry.amends is not None
+            if entry.activated_at is None or not (gone or amended):
+                return False
             began, value = self.enforcement.monotonic(), documents.agreement(entry.document)
             if gone:
                 await self.enforcement.withdraw(entry)
-            elif entry.amends is not None:
+            else:
                 await self.enforcement.retain(value)
             first = await self.enforcement.start_of(entry)
             if first is None:

@@ -96,6 +96,16 @@ async def test_nothing_is_done_for_agreements_that_deliver_or_never_did(room: Ro
     assert await after(room, LATER, First(0, 1), aftercare(room)) == []
 
 
+async def test_a_next_version_that_is_on_its_way_is_left_alone(room: Room) -> None:
+    """Between the look at what is due and its turn, the agreement may have been ended and asked for again."""
+    await room.agreements.end(GENT, "stad-gent")
+    await room.agreements.request(NARROWER, "stad-gent")
+    room.since()
+    room.agreements.enforcement.barriers.left = First(0, 1)
+    assert not await room.agreements.complete(GENT)
+    assert room.since() == []
+
+
 async def test_trouble_is_told_and_tried_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     await cut_short(room, "empty", revoke(room))
     told: list[Exception] = []
