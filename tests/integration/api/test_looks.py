@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from broker.delivery.looks import Looks, Progress
 from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaClients
 from broker.model import topics
+from broker.testing import wait_until
 
 Unique = Callable[[str], str]
 
@@ -23,10 +25,18 @@ async def looks(kafka_clients: KafkaClients) -> Looks:
 
 
 async def write(clients: KafkaClients, unique: Unique, topic: str, lane: int, *rows: tuple[bytes, int]) -> None:
-    """Keys and instants, in one transaction."""
+    """Keys and instants, in one transaction; returns once readers see its end."""
     async with clients.transactional_producer(unique("writer")) as producer, producer.transaction():
-        for key, at_ms in rows:
-            await producer.send(topic, b"value", key=key, partition=lane, timestamp_ms=at_ms)
+        sent = [
+            await producer.send(topic, b"value", key=key, partition=lane, timestamp_ms=at_ms) for key, at_ms in rows
+        ]
+    target, last = TopicPartition(topic, lane), (await sent[-1]).offset
+    async with clients.consumer(None) as consumer:
+
+        async def seen() -> bool:
+            return bool((await consumer.end_offsets([target]))[target] > last + 1)  # its marker too
+
+        await wait_until(seen, timeout=60)
 
 
 async def test_a_delivery_topic_is_counted_by_its_subjects(

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,21 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         yield made
 
 
+@dataclass
+class Register:
+    """The source: people nobody published before, all of whom every stream of this module is told of."""
+
+    stage: Stage
+    crowd: Crowd = field(default_factory=Crowd)
+    published: int = 0
+
+    async def publish(self, number: int) -> None:
+        self.published += await self.stage.publish(SOURCE, PRODUCT, self.crowd.people(number))
+
+
 @pytest.fixture(scope="module")
-def crowd() -> Crowd:
-    return Crowd()
+def register(stage: Stage) -> Register:
+    return Register(stage)
 
 
 async def datanuts(stage: Stage, *words: str) -> None:
@@ -117,14 +129,14 @@ async def refused(access: KafkaAccess) -> bool:
 
 
 async def test_from_the_catalogue_to_the_first_record_without_anybodys_hand(
-    stage: Stage, crowd: Crowd, tmp_path: Path
+    stage: Stage, register: Register, tmp_path: Path
 ) -> None:
     catalogue = await ask(stage, AGENCY, "GET", "/v1/catalogue")
     offered = {(each["source"], each["id"]): each for each in catalogue["items"]}
     assert "statistiek" in {purpose["purpose"] for purpose in offered[SOURCE, PRODUCT]["purposes"]}
     agreement = await approved(stage, tmp_path)
     held = await credential(stage, tmp_path)
-    await stage.publish(SOURCE, PRODUCT, crowd.people(5))
+    await register.publish(5)
     path = f"/v1/deliveries/{agreement}?wait=30&limit=1"
 
     async def first() -> Any:
@@ -143,11 +155,11 @@ async def test_from_the_catalogue_to_the_first_record_without_anybodys_hand(
 
 
 async def test_a_kafka_user_is_taken_away_at_the_instant_its_credential_expires(
-    stage: Stage, crowd: Crowd, tmp_path: Path
+    stage: Stage, register: Register, tmp_path: Path
 ) -> None:
     agreement = await approved(stage, tmp_path)
     old = await credential(stage, tmp_path)
-    await stage.publish(SOURCE, PRODUCT, crowd.people(5))
+    await register.publish(5)
     at = f"/v1/organisations/{AGENCY}/credentials/{old['id']}/rotate"
     new = await call(stage, old["token"], "POST", at, {"overlapHours": 24})
     topic = topics.delivery(AGENCY, agreement)
@@ -164,16 +176,17 @@ async def test_a_kafka_user_is_taken_away_at_the_instant_its_credential_expires(
 
 
 async def test_what_is_compromised_opens_nothing_anywhere_and_its_scope_is_told(
-    stage: Stage, crowd: Crowd, tmp_path: Path
+    stage: Stage, register: Register, tmp_path: Path
 ) -> None:
+    good = datetime.now(UTC) - timedelta(seconds=2)
     agreement = await approved(stage, tmp_path)
     topic = topics.delivery(AGENCY, agreement)
-    good, stolen = datetime.now(UTC) - timedelta(seconds=2), await credential(stage, tmp_path)
-    await stage.publish(SOURCE, PRODUCT, crowd.people(7))
+    stolen = await credential(stage, tmp_path)
+    await register.publish(7)
 
     async def pages() -> Any:
         page = await call(stage, stolen["token"], "GET", f"/v1/deliveries/{agreement}?limit=1000")
-        return page if len(page["items"]) >= 7 else None
+        return page if len(page["items"]) >= register.published else None
 
     page = await wait_until(pages, timeout=60)
     bearer = {"Authorization": f"Bearer {stolen['token']}"}
@@ -192,7 +205,7 @@ async def test_what_is_compromised_opens_nothing_anywhere_and_its_scope_is_told(
             assert not done
             report = f"/v1/organisations/{AGENCY}/credentials/{stolen['id']}/compromised"
             told = await ask(stage, "operator", "POST", report, {"lastKnownGood": good.isoformat()})
-            await stage.publish(SOURCE, PRODUCT, crowd.people(3))  # after the report: for nobody's eyes with it
+            await register.publish(3)  # after the report: for nobody's eyes with it
             for answer in await asyncio.gather(*polls):
                 assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
             for door in doors:
