@@ -15,7 +15,7 @@ from broker.errors import NotFound
 from broker.model import topics
 from broker.model.credentials import Credential
 from broker.model.lifecycle import AgreementEntry
-from broker.model.roles import AGENCY
+from broker.model.roles import AGENCY, PROCESSOR
 from broker.model.webhook_book import Change
 from broker.policy.calendar import milliseconds
 
@@ -52,16 +52,23 @@ async def remove_planted(broker: Services, fallen: Sequence[Credential], since: 
 async def scope_of(broker: Services, uses: Uses, fallen: Sequence[Credential], since: datetime) -> dict[str, Any]:
     """Per agreement that the credentials opened: how much could be read, of how many, and which fields."""
     organisation = fallen[0].organisation
-    reads = any(AGENCY in each.roles for each in fallen)
     state = broker.control.state
-    entries = [each for each in state.agreements.values() if each.agency == organisation and each.activated_at]
+    own = any(AGENCY in each.roles for each in fallen)
+    processes = any(PROCESSOR in each.roles for each in fallen)
+
+    def opened(entry: AgreementEntry) -> bool:
+        mandate = state.mandates.given.get((entry.agency, organisation))
+        mandated = mandate is not None and mandate.covers(entry.id) and (mandate.end is None or mandate.end > since)
+        return (own and entry.agency == organisation) or (processes and mandated)
+
+    entries = [each for each in state.agreements.values() if each.activated_at and opened(each)]
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(entry: AgreementEntry) -> dict[str, Any]:
         async with room:
             return await _stream(broker, uses, entry, fallen, since)
 
-    streams = await asyncio.gather(*(one(entry) for entry in entries if reads))
+    streams = await asyncio.gather(*(one(entry) for entry in entries))
     steps = [
         {"agreement": event.agreement, "step": event.transition.type.value, "at": event.transition.at.isoformat()}
         for event in state.events

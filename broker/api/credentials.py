@@ -72,7 +72,7 @@ async def issue_credential(
     response: Response,
     form: Annotated[_IssueForm | None, Body()] = None,
 ) -> dict[str, Any]:
-    """A token for HTTP and, for an agency, a Kafka user; roles are the caller's or fewer, the operator names them."""
+    """A token for HTTP, and a Kafka user for an agency or a processor; roles are the caller's or fewer, the operator names them."""
     _administers(broker, caller, organisation)
     asked = form or _IssueForm()
     held = _roles(caller, organisation, asked.roles)
@@ -80,7 +80,7 @@ async def issue_credential(
         organisation,
         held,
         by=caller.organisation,
-        kafka=AGENCY in held,
+        kafka=not {AGENCY, roles.PROCESSOR}.isdisjoint(held),
         lasting=timedelta(days=asked.valid_days),
         shown=caller.credential,
     )

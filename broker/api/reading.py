@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from fastapi import Request
 
@@ -12,29 +13,42 @@ from broker.delivery.formats import Page
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Stream, stream_of
 from broker.errors import Halted, NotFound, PositionExpired, Stale, Unauthenticated
+from broker.model.facts import ControlState
 from broker.model.record import header
-from broker.telemetry import record_spans
+from broker.model.roles import PROCESSOR
+from broker.telemetry import Event, log, record_spans
 
 _LOOK_S = 1.0
+_UNKNOWN = "no such agreement of this agency"
+
+
+def reads_for(state: ControlState, caller: Principal, agreement: str, at: datetime) -> str:
+    """The agency whose stream the caller reads: its own, or that of a mandate in force at `at`; raises `NotFound` alike for all others."""
+    entry, holder = state.agreements.get(agreement), caller.organisation
+    if entry is not None:
+        own = AGENCY in caller.roles and entry.agency == holder
+        if own or (PROCESSOR in caller.roles and state.mandates.allows(entry.agency, holder, agreement, at)):
+            return entry.agency
+    raise NotFound(_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Pages of `agreement` for the organisation that calls, under the name that their spans have."""
+    """Pages of `agreement` for its agency, under the name that their spans have; `actor` is who calls: it, or a processor of its."""
 
     request: Request
     broker: Services
     agreement: str
     organisation: str
+    actor: str
     credential: str | None
     span: str
 
     @classmethod
     def of(cls, request: Request, broker: Services, caller: Principal, agreement: str, span: str) -> "Reading":
         """Raises `NotFound` for an agreement of another agency, `Conflict` for one that was never active."""
-        if AGENCY not in caller.roles:
-            raise NotFound("no such agreement of this agency")
-        made = cls(request, broker, agreement, caller.organisation, caller.credential, span)
+        organisation = reads_for(broker.control.state, caller, agreement, datetime.now(UTC))
+        made = cls(request, broker, agreement, organisation, caller.organisation, caller.credential, span)
         made.known()
         return made
 
@@ -46,13 +60,18 @@ class Reading:
         return stream
 
     async def standing(self) -> Stream:
-        """The stream as it stands now; raises `Unauthenticated` once the credential is withdrawn, and `Stale`."""
+        """The stream as it stands now.
+
+        Raises `Unauthenticated` once the credential is withdrawn, `NotFound` once the mandate is over, and `Stale`.
+        """
         await self.broker.control.read_to_head()
         if not self.broker.control.fresh():
             raise Stale("the broker cannot see its control log: nothing is released now")
         caller = await still_caller_of(self.request, self.broker)
-        if caller.organisation != self.organisation or AGENCY not in caller.roles:
+        if caller.organisation != self.actor or caller.roles.isdisjoint({AGENCY, PROCESSOR}):
             raise Unauthenticated("a valid credential is needed")
+        if reads_for(self.broker.control.state, caller, self.agreement, datetime.now(UTC)) != self.organisation:
+            raise NotFound(_UNKNOWN)
         return self.known()
 
     async def page(self, position: int | None, *, limit: int, wait_s: float = 0.0) -> Page:
@@ -72,6 +91,15 @@ class Reading:
             end_ns=time.time_ns(),
             attributes={"agreement": self.agreement, "records": len(shown)},
         )
+        if self.actor != self.organisation and shown:
+            log(
+                Event.PROCESSOR_READ,
+                processor=self.actor,
+                organisation=self.organisation,
+                agreement=self.agreement,
+                first=shown[0].offset,
+                last=shown[-1].offset,
+            )
         uses: Uses = self.request.app.state.uses
         uses.pulled(self.agreement, self.credential, position, found.position)
         state = self.broker.control.state

@@ -13,6 +13,7 @@ from broker.control.dossiers import Known
 from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies
+from broker.control.mandates import Mandates
 from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.registrations import Closing, Opening, Outcome
@@ -395,6 +396,7 @@ class Services:
     tally: DailyTally
     replays: Replays
     halts: Halts
+    mandates: Mandates
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

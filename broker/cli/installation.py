@@ -32,6 +32,7 @@ from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies, set_limits
 from broker.control.logins import LoginKeeper, users_of
+from broker.control.mandates import Mandates
 from broker.control.onboarding import Onboarding
 from broker.control.organisations import Organisations
 from broker.control.products import Products
@@ -170,6 +171,7 @@ class Installation:
                     tally=DailyTally(here.clients.consumer, self.folder.receipt_schema(), here.lanes),
                     replays=Replays(here.control, here.lanes),
                     halts=Halts(here.control, enforcement, enforcement.barriers),
+                    mandates=Mandates(here.control, here.admin),
                     clients=identity.clients,
                     tokens=identity.tokens,
                     issuer=identity.issuer,

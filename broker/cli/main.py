@@ -27,6 +27,7 @@ _COMMANDS = (
     "catalogue",
     "credential",
     "identity",
+    "mandate",
     "purpose",
     "ceiling",
     "dossier",

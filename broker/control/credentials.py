@@ -170,7 +170,7 @@ class Credentials:
         """Its Kafka user with its rights; where that fails, nobody keeps a credential that nobody was shown."""
         try:
             await self._logins.ensure_scram_user(user, password)
-            for topic in sorted(streams_of(self._control.state, made)):
+            for topic in sorted(streams_of(self._control.state, made, self._now())):
                 await self._logins.allow_read_topic(user, topic, topic)
         except BrokerError:
             with suppress(BrokerError):

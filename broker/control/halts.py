@@ -1,5 +1,6 @@
 """Halts of a product and announcements to its agencies: an emergency stops every stream of it at once, and says so in each."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from broker.model.barrier import HALTED
 from broker.model.facts import ControlState, FactType
 from broker.model.lifecycle import AgreementEntry
 from broker.model.notice import NoticeReason
+from broker.model.webhook_book import CALL_BEGINS_WITHIN_S
 
 ANNOUNCED = frozenset({NoticeReason.OUTAGE, NoticeReason.DEPRECATION, NoticeReason.INFORMATION})
 """What may be announced; the other notices are the broker's own."""
@@ -65,13 +67,17 @@ class Halts:
         if not again:
             data = {"source": source, "product": product, "why": why}
             await self.control.append(FactType.PRODUCT_HALTED, f"halt/{source}/{product}", data, by=by)
+        known = self.enforcement.monotonic()
         for entry in streams:
             await self.enforcement.withdraw(entry)
         if not streams:
             return Stopped({}, (), (self.enforcement.monotonic() - began) * 1000)
         epoch = self.control.state.announcements.halted[source, product]
         topic = topics.delivery(streams[0].agency, streams[0].id)
-        return await self.barriers.complete(topic, HALTED, epoch, since=since, began=began)
+        stopped = await self.barriers.complete(topic, HALTED, epoch, since=since, began=began)
+        if any(entry.id in self.control.state.webhooks.live for entry in streams):
+            await asyncio.sleep(max(0.0, known + CALL_BEGINS_WITHIN_S - self.enforcement.monotonic()))
+        return stopped
 
     async def resume(self, source: str, product: str, *, by: str, text: str = "") -> None:
         """Release again, and give the agencies their rights back; what was withheld meanwhile a replay tells.

@@ -15,6 +15,8 @@ from broker.model import topics
 from broker.model.agreement import State
 from broker.model.credentials import Credential
 from broker.model.facts import ControlState
+from broker.model.lifecycle import AgreementEntry
+from broker.model.roles import PROCESSOR
 
 _READ_IN = frozenset({State.PUBLISHED, State.ACTIVE, State.SUSPENDED})
 """States in which an agreement's topic exists and its agency may read it, unless the product is halted."""
@@ -52,6 +54,9 @@ class Rights(Protocol):
     async def allow_read_topic(self, principal: str, topic: str, group: str) -> None:
         """Let a user read a topic, and use a consumer group."""
 
+    async def remove_access(self, principal: str | None, topic: str) -> None:
+        """Remove every right of a user on a topic."""
+
     async def remove_user_access(self, principal: str) -> None:
         """Remove every right of a user."""
 
@@ -73,14 +78,18 @@ class Control(Protocol):
         """Return once a fact after `epoch` is applied, or after `timeout` seconds."""
 
 
-def streams_of(state: ControlState, credential: Credential) -> frozenset[str]:
-    """Delivery topics that its Kafka user may read; each is the name of the one group it may use there, too."""
-    if _AGENCY not in credential.roles:
-        return frozenset()
+def streams_of(state: ControlState, credential: Credential, at: datetime) -> frozenset[str]:
+    """Delivery topics that its Kafka user may read at `at`; each is the name of the one group it may use there, too."""
+    holder = credential.organisation
+
+    def reads(entry: AgreementEntry) -> bool:
+        own = _AGENCY in credential.roles and entry.agency == holder
+        return own or (PROCESSOR in credential.roles and state.mandates.allows(entry.agency, holder, entry.id, at))
+
     return frozenset(
         topics.delivery(entry.agency, entry.id)
         for entry in state.agreements.values()
-        if entry.agency == credential.organisation and entry.state in _READ_IN and not state.announcements.halts(entry)
+        if entry.state in _READ_IN and not state.announcements.halts(entry) and reads(entry)
     )
 
 
@@ -89,7 +98,7 @@ def rights(state: ControlState, at: datetime) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for credential in state.credentials.values():
         if credential.kafka_user is not None and credential.holds(at):
-            found[credential.kafka_user] = streams_of(state, credential)
+            found[credential.kafka_user] = streams_of(state, credential, at)
     return found
 
 
@@ -97,6 +106,12 @@ def users_of(state: ControlState, organisation: str, at: datetime) -> list[str]:
     """Kafka users of an agency."""
     held = (each for each in state.credentials.values() if each.organisation == organisation and each.holds(at))
     return sorted({each.kafka_user for each in held if each.kafka_user is not None and _AGENCY in each.roles})
+
+
+def _processors(state: ControlState) -> frozenset[str]:
+    """Kafka users that read for others."""
+    held = (each for each in state.credentials.values() if PROCESSOR in each.roles)
+    return frozenset(each.kafka_user for each in held if each.kafka_user is not None)
 
 
 async def remove(kafka: Rights, user: str) -> None:
@@ -152,11 +167,18 @@ class LoginKeeper:
             for topic in sorted(wanted[user]):
                 if (user, topic) not in given:
                     await self.kafka.allow_read_topic(user, topic, topic)
+        for user, topic in sorted(given):
+            if user in _processors(state) and topic not in wanted.get(user, ()):  # its mandate is over
+                await self.kafka.remove_access(user, topic)
         # Who is not there yet is being made by another process, which may not know of every stream: looked at again.
         self._kept = wanted if wanted.keys() <= standing else None
 
     def _pause_s(self) -> float:
         now = self.now()
-        ends = (each.expires for each in self.control.state.credentials.values() if each.expires is not None)
-        left = min(((end - now).total_seconds() for end in ends if end > now), default=_LONGEST_S)
+        state = self.control.state
+        turns = [each.expires for each in state.credentials.values()]
+        turns += [at for each in state.mandates.given.values() for at in (each.begin, each.end)]
+        left = min(
+            ((turn - now).total_seconds() for turn in turns if turn is not None and turn > now), default=_LONGEST_S
+        )
         return min(left, _LONGEST_S)

@@ -98,7 +98,7 @@ class Courier:
         if entry.state is State.SUSPENDED:
             await self._tell(entry.state.value.upper(), entry.epoch)
             await self._commit()
-        if entry.state is not State.ACTIVE and entry.state not in _GONE:
+        if self._waits(entry):
             await control.wait_for_change(epoch, timeout=_NEWS_S)
             return
         page = await self._read(entry)
@@ -108,6 +108,11 @@ class Courier:
             self._position = page.position  # past the markers of transactions
         elif not page.messages:
             await self._wait()
+
+    def _waits(self, entry: AgreementEntry) -> bool:
+        """Whether nothing is sent for now: what is waiting is sent once the agreement, or its product, is resumed."""
+        halted = self._rooms.control.state.announcements.halts(entry) is not None
+        return entry.state not in _GONE and (halted or entry.state is not State.ACTIVE)
 
     async def _wait(self) -> None:
         if self._position != self._committed or self._rooms.monotonic() - self._committed_at > _RECOMMIT_S:
@@ -182,7 +187,7 @@ class Courier:
         self._still_mine()
         if message is not None:
             entry = self._entry()
-            if entry.state is not State.ACTIVE:
+            if entry.state is not State.ACTIVE or self._waits(entry):
                 raise Held
             if _version(message) < entry.version:
                 await self._still_there(message)

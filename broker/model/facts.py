@@ -18,6 +18,7 @@ from broker.model.agreement_book import AgreementBook, Event
 from broker.model.announcements import AnnouncementBook
 from broker.model.credentials import Credential, CredentialBook
 from broker.model.lifecycle import AgreementEntry, Step, Transition
+from broker.model.mandates import MandateBook
 from broker.model.webhook_book import Change, WebhookBook
 
 
@@ -49,6 +50,8 @@ class FactType(StrEnum):
     PRODUCT_HALTED = "product.halted"
     PRODUCT_RESUMED = "product.resumed"
     ANNOUNCED = "agencies.told"
+    MANDATE_GIVEN = "mandate.given"
+    MANDATE_ENDED = "mandate.ended"
     WEBHOOK_SET = "webhook.set"
     WEBHOOK_REMOVED = "webhook.removed"
     WEBHOOK_SUSPENDED = "webhook.suspended"
@@ -75,6 +78,8 @@ _WEBHOOK = {
     FactType.WEBHOOK_RESUMED: Change.RESUMED,
 }
 
+_MANDATE = frozenset({FactType.MANDATE_GIVEN, FactType.MANDATE_ENDED})
+
 _IDENTITY = frozenset(
     {
         FactType.ORGANISATION,
@@ -83,6 +88,7 @@ _IDENTITY = frozenset(
         FactType.CLIENT_BOUND,
         FactType.CLIENT_UNBOUND,
         FactType.ISSUER_ROTATED,
+        *_MANDATE,
     }
 )
 
@@ -242,6 +248,7 @@ class ControlState:
     replays: dict[str, Replay] = field(default_factory=dict)
     """The latest of each agreement that asked for one."""
     announcements: AnnouncementBook = field(default_factory=AnnouncementBook)
+    mandates: MandateBook = field(default_factory=MandateBook)
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
@@ -310,24 +317,36 @@ class ControlState:
         return accepted
 
     def _change(self, offset: int, fact: Fact) -> bool:
-        data = fact.data
         if fact.type in _STEPS:
-            step = _STEPS[fact.type]
-            why, function = str(data.get("why", "")), data.get("function")
-            taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
-            accepted = self._book.take(step, data, taken, self._register)
-            entry = self.agreements.get(str(data.get("id")))
-            if entry is not None and entry.state is not State.ACTIVE:
-                self.replays.pop(entry.id, None)
-            return accepted
+            return self._step(offset, fact)
         if fact.type in _STREAM:
             return self._said(offset, fact)
         if fact.type in _WEBHOOK:
-            entry = self.agreements.get(data["agreement"])
-            agency = entry.agency if entry is not None and entry.activated_at is not None else None
-            return self.webhooks.take(_WEBHOOK[fact.type], data, agency, fact.at, offset)
+            return self._call(offset, fact)
         if fact.type in _IDENTITY:
-            return self._identify(fact)
+            return self._identify(offset, fact)
+        return self._rule(fact)
+
+    def _step(self, offset: int, fact: Fact) -> bool:
+        """What happened to an agreement."""
+        data, step = fact.data, _STEPS[fact.type]
+        why, function = str(data.get("why", "")), data.get("function")
+        taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
+        accepted = self._book.take(step, data, taken, self._register)
+        entry = self.agreements.get(str(data.get("id")))
+        if entry is not None and entry.state is not State.ACTIVE:
+            self.replays.pop(entry.id, None)
+        return accepted
+
+    def _call(self, offset: int, fact: Fact) -> bool:
+        """Where an agency is called."""
+        entry = self.agreements.get(fact.data["agreement"])
+        agency = entry.agency if entry is not None and entry.activated_at is not None else None
+        return self.webhooks.take(_WEBHOOK[fact.type], fact.data, agency, fact.at, offset)
+
+    def _rule(self, fact: Fact) -> bool:
+        """What may be released at all, of what, and with which keys."""
+        data = fact.data
         if fact.type is FactType.SCHEMA:
             self._register(data["subject"], data["text"])
         elif fact.type is FactType.PRODUCT:
@@ -341,9 +360,12 @@ class ControlState:
             self.ceilings[data.get("source"), data["product"], data["purpose"]] = data
         return True
 
-    def _identify(self, fact: Fact) -> bool:
-        """Who is known, and by what."""
+    def _identify(self, offset: int, fact: Fact) -> bool:
+        """Who is known, by what, and for whom else."""
         data = fact.data
+        if fact.type in _MANDATE:
+            given = fact.type is FactType.MANDATE_GIVEN
+            return self.mandates.give(data, fact.at, offset) if given else self.mandates.end(data, fact.at)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
         elif fact.type is FactType.CREDENTIAL:

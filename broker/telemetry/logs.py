@@ -47,6 +47,7 @@ class Event(StrEnum):
     SUPERVISOR_READ = "supervisor.read"
     TERM_NOT_KEPT = "term.not_kept"
     TRACES_LOST = "traces.lost"
+    PROCESSOR_READ = "processor.read"
     WEBHOOK_SUSPENDED = "webhook.suspended"
     WEBHOOK_TROUBLE = "webhook.trouble"
     WEBHOOK_UNEXPECTED = "webhook.unexpected"

@@ -224,3 +224,53 @@ async def test_what_is_compromised_opens_nothing_anywhere_and_its_scope_is_told(
     assert stream["deliveredSince"] == stream["readable"]
     assert stream["pulled"]["position"] > 0
     await datanuts(stage, "credential", "list")
+
+
+async def test_a_processor_reads_for_its_agency_until_the_mandate_ends(
+    stage: Stage, register: Register, tmp_path: Path
+) -> None:
+    agreement, other = await approved(stage, tmp_path), await approved(stage, tmp_path)
+    await register.publish(3)
+    helper = f"softwarehuis-{len(stage.stack.site.control.state.organisations)}"
+    await ask(stage, "operator", "POST", "/v1/organisations", {"id": helper, "name": "Softwarehuis"})
+    house = f"/v1/organisations/{helper}/credentials"
+    held = await ask(stage, "operator", "POST", house, {"roles": ["processor"]})
+    bearer = {"Authorization": f"Bearer {held['token']}"}
+    path, topic = f"/v1/deliveries/{agreement}", topics.delivery(AGENCY, agreement)
+    url = stage.stack.connection.api
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, headers=bearer) as door:
+        assert (await door.get(path)).status_code == 404
+        give = ("mandate", "give", helper, "--agreement", agreement, "--reference", "VO-2026-7", "--as", AGENCY)
+        await datanuts(stage, *give)
+
+        async def first() -> Any:
+            answer = await door.get(f"{path}?wait=5")
+            assert answer.is_success, answer.text
+            return answer.json()["items"] and answer.json()
+
+        page = await wait_until(first, timeout=60)
+        assert (await door.get(f"/v1/deliveries/{other}")).status_code == 404
+        assert (await door.post(f"/v1/agreements/{agreement}/replays")).status_code == 403
+        async with reader(login(stage, held), topic) as consumer:
+
+            async def reads() -> bool:
+                polled = await asyncio.to_thread(consumer.poll, 1.0)
+                return polled is not None and polled.error() is None
+
+            await wait_until(reads, timeout=60)
+            waiting = asyncio.create_task(door.get(f"{path}?wait=30&after={page['next']}"))
+            done, _ = await asyncio.wait([waiting], timeout=0.5)
+            assert not done
+            await datanuts(stage, "mandate", "end", helper, "--as", AGENCY)
+            await register.publish(2)  # for the agency only
+            assert (await waiting).status_code == 404
+            assert (await door.get(path)).status_code == 404
+
+            async def is_shut_out() -> bool:
+                polled = await asyncio.to_thread(consumer.poll, 1.0)
+                return polled is not None and polled.error() is not None
+
+            await wait_until(is_shut_out, timeout=60)
+    assert [
+        each.principal for each in await stage.stack.site.admin.grants(topic=topic) if helper in each.principal
+    ] == []

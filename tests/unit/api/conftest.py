@@ -424,7 +424,7 @@ async def opened(**others: Any) -> AsyncIterator[World]:
     )
     nothing: Any = None  # tested over rooms of their own
     unused = dict.fromkeys(
-        ("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays", "halts"), nothing
+        ("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays", "halts", "mandates"), nothing
     )
     app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | others))
     transport = httpx.ASGITransport(app)

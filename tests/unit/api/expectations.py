@@ -119,6 +119,8 @@ TEMPLATE = {"template": {}, "authorities": _TABLE}
 _MERGER = {**TEMPLATE, "predecessors": ["gemeente-aalst"], "successor": "gemeente-ronse", "on": "2026-11-26"}
 
 _A = "/v1/agreements/{agreement}"
+_M = "/v1/organisations/{organisation}/mandates/{processor}"
+_HELPER = {"organisation": OWN_AGENCY, "processor": "softwarehuis"}
 _P = "/v1/products/{source}/{product}"
 _C = "/v1/organisations/{organisation}/credentials"
 
@@ -192,6 +194,9 @@ ROWS = (
     Row("GET", "/v1/organisations", ALL),
     Row("POST", "/v1/organisations", OPERATOR, 403, {"id": "nieuw", "name": "Nieuw"}),
     Row("GET", "/v1/register-of-processing", ALL),
+    Row("GET", "/v1/mandates", ALL),
+    Row("PUT", _M, AGENCY, 403, {"reference": "VO-1"}, named=_HELPER),
+    Row("DELETE", _M, AGENCY, 403, named=_HELPER),
     Row("GET", "/v1/credentials", ALL),
     Row("GET", _C, AGENCY | OPERATOR, named=_SPARE, knows=_HOUSE),
     Row("POST", _C, AGENCY | OPERATOR, body={"roles": ["agency"]}, named=_SPARE, knows=_HOUSE),

@@ -1,13 +1,14 @@
 """Use-cases that say yes to everybody: behind them only the door decides who passes."""
 
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from broker.control.credentials import Credentials
 from broker.delivery.looks import Ends, Held, Progress
 from broker.model.facts import ControlState
+from broker.model.mandates import Mandate
 from broker.model.webhook_book import Subscription
 
 
@@ -90,6 +91,16 @@ class Halts:
         return 1
 
 
+class Mandates:
+    """Given and ended at once."""
+
+    async def give(self, organisation: str, processor: str, **_more: object) -> Mandate:
+        return Mandate(organisation, processor, "VO-1", None, datetime(2026, 1, 1, tzinfo=UTC), None, 1)
+
+    async def end(self, organisation: str, processor: str, **_more: object) -> Mandate:
+        return await self.give(organisation, processor)
+
+
 class Looks:
     """Empty topics."""
 
@@ -145,6 +156,7 @@ def usual() -> dict[str, Any]:
         "webhooks": Webhooks(),
         "replays": Replays(),
         "halts": Halts(),
+        "mandates": Mandates(),
         "looks": Looks(),
         "tally": Tally(),
     }
