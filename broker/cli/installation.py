@@ -23,6 +23,7 @@ from broker.control import keys
 from broker.control.aftercare import Aftercare
 from broker.control.agreements import Agreements
 from broker.control.barriers import Barriers
+from broker.control.beside import beside
 from broker.control.confirmation import Confirmation
 from broker.control.consents import Consents
 from broker.control.dev_signing import bring_into_force
@@ -134,9 +135,9 @@ class Installation:
                 here.control, here.admin, report=lambda error: log(Event.LOGIN_NOT_KEPT, error=error)
             )
             async with (
-                keeper.keeping(),
-                aftercare.keeping(),
-                login_keeper.keeping(),
+                beside(keeper.run, "term-keeper"),
+                beside(aftercare.run, "aftercare"),
+                beside(login_keeper.run, "login-keeper"),
                 identities(here) as identity,
                 self._webhooks(deliveries) as webhooks,
             ):

@@ -6,8 +6,7 @@ anything is left, so nothing has to be remembered.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -52,16 +51,6 @@ class Aftercare:
     _done: dict[str, int] = field(
         default_factory=dict
     )  # by agreement, the epoch of the last step that was looked after
-
-    @asynccontextmanager
-    async def keeping(self) -> AsyncIterator[None]:
-        """Look while the block runs."""
-        task = asyncio.create_task(self.run(), name="aftercare")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -4,9 +4,7 @@ HTTP looks at a credential's instant itself, Kafka cannot: the keeper takes the 
 processes may keep: every step can be taken again.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -129,16 +127,6 @@ class LoginKeeper:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     report: Callable[[Exception], None] = lambda _error: None
     _kept: Mapping[str, frozenset[str]] | None = field(default=None)
-
-    @asynccontextmanager
-    async def keeping(self) -> AsyncIterator[None]:
-        """Keep them while the block runs."""
-        task = asyncio.create_task(self.run(), name="login-keeper")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def run(self) -> None:
         """Keep them until cancelled."""

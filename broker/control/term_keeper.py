@@ -4,9 +4,7 @@ However late it is, nothing is released outside a term: routers look at the term
 keep the same agreements: the control log takes each step once.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -63,16 +61,6 @@ class TermKeeper:
     report: Callable[[Exception], None] = lambda _error: None
     _due: dict[str, tuple[datetime, Act]] = field(default_factory=dict)
     _seen: int = 0  # events of the log that were looked at
-
-    @asynccontextmanager
-    async def keeping(self) -> AsyncIterator[None]:
-        """Keep them while the block runs."""
-        task = asyncio.create_task(self.run(), name="term-keeper")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def run(self) -> None:
         """Keep them until cancelled."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from broker.model.instants import optional_instant
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -60,7 +62,7 @@ class CredentialBook:
             data.get("kafka_user", data["organisation"]),
             at,
             by,
-            _instant(data.get("expires")),
+            optional_instant(data.get("expires")),
             shown,
             followed,
         )
@@ -76,12 +78,3 @@ class CredentialBook:
         if held is not None:
             self.revoked[identifier] = replace(held, revoked=at)
         return held is not None
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("an instant without its zone")
-    return at

@@ -17,6 +17,7 @@ from broker.model.agreement import State
 from broker.model.agreement_book import AgreementBook, Event
 from broker.model.announcements import AnnouncementBook
 from broker.model.credentials import Credential, CredentialBook
+from broker.model.instants import optional_instant, stated_instant
 from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.mandates import MandateBook
 from broker.model.webhook_book import Change, WebhookBook
@@ -148,19 +149,12 @@ def decode_fact(raw: bytes) -> Fact:
             type=FactType(line["type"]),
             aggregate=str(line["aggregate"]),
             expects=int(line["expects"]),
-            at=_instant(line["at"]),
+            at=stated_instant(line["at"]),
             by=str(line["by"]),
             data=dict(line["data"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Invalid("not a fact of the control log") from error
-
-
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("an instant without its zone")
-    return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +408,7 @@ class ControlState:
         entry = self.agreements.get(agreement)
         if entry is None or entry.state is not State.ACTIVE:
             return False
-        self.replays[agreement] = Replay(agreement, None if since is None else _instant(since), offset)
+        self.replays[agreement] = Replay(agreement, optional_instant(since), offset)
         return True
 
     def _register(self, subject: str, text: str) -> int:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from broker.model.instants import optional_instant
+
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
@@ -49,8 +51,8 @@ class MandateBook:
             processor,
             str(data["reference"]),
             None if named is None else frozenset(map(str, named)),
-            _instant(data.get("begin")) or at,
-            _instant(data.get("end")),
+            optional_instant(data.get("begin")) or at,
+            optional_instant(data.get("end")),
             epoch,
         )
         return True
@@ -68,12 +70,3 @@ class MandateBook:
         """Whether `processor` may read the organisation's `agreement` at `instant`."""
         held = self.given.get((organisation, processor))
         return held is not None and held.holds(instant) and held.covers(agreement)
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("an instant without its zone")
-    return at

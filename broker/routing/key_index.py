@@ -16,18 +16,18 @@ from pathlib import Path
 from threading import Lock
 
 from broker.model.keyed import DIGEST_BYTES
+from broker.routing.derived_file import at_once, open_derived, remove_derived
 
 _CHUNK = 500
 """Keys per SELECT: below SQLite's historical limit of 999 variables."""
 
 _FORMAT = 1
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS topic (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS lane (topic INTEGER, lane INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, lane));
 CREATE TABLE IF NOT EXISTS subject (topic INTEGER, key BLOB, PRIMARY KEY (topic, key)) WITHOUT ROWID;
-PRAGMA user_version={_FORMAT};
 """
 
 _AMONG = "SELECT key FROM subject WHERE topic = (SELECT id FROM topic WHERE name = ?) AND key IN"
@@ -60,7 +60,7 @@ class KeyIndex:
         """Throw everything away: the file is damaged."""
         with self._turn:
             self._db.close()
-            self._remove()
+            remove_derived(self._path)
             self._db = self._open()
 
     def reached(self, topic: str) -> Reached | None:
@@ -114,27 +114,11 @@ class KeyIndex:
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
-        with self._turn:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._turn, at_once(self._db):
+            yield
 
     def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        try:
-            return _connected(self._path)
-        except sqlite3.DatabaseError:  # damaged, or of another format
-            self._remove()
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            return _connected(self._path)
-
-    def _remove(self) -> None:
-        for part in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + part).unlink(missing_ok=True)
+        return open_derived(self._path, _SCHEMA, _FORMAT, pragmas="PRAGMA cache_size=-65536;")
 
 
 def _free(folder: Path) -> tuple[Path, int]:
@@ -148,25 +132,6 @@ def _free(folder: Path) -> tuple[Path, int]:
         else:
             return folder / f"{number}.sqlite", held
     raise AssertionError
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;")
-        _require_format(db)
-        db.executescript(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _require_format(db: sqlite3.Connection) -> None:
-    (held,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and held != _FORMAT:
-        raise sqlite3.DatabaseError("another format")
 
 
 def _packed(key: bytes) -> bytes | None:

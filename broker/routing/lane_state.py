@@ -5,15 +5,13 @@ thrown away when it is damaged. Only the instants of the decisions are not in th
 It is personal data: the file is created with mode 0600.
 """
 
-import os
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from broker.policy.engine import Previous
+from broker.routing.derived_file import at_once, open_derived
 
 _CHUNK = 500
 """Keys per SELECT: below SQLite's historical limit of 999 variables."""
@@ -51,17 +49,7 @@ class LaneState:
     """State of one lane over all its source topics, in one SQLite file (`None`: in memory)."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError:  # damaged, or of another format
-            if path is None:
-                raise
-            for part in ("", "-wal", "-shm"):
-                path.with_name(path.name + part).unlink(missing_ok=True)
-            self._db = _open(path)
+        self._db = open_derived(path, _SCHEMA, _FORMAT)
 
     def close(self) -> None:
         """Close the file."""
@@ -79,7 +67,7 @@ class LaneState:
 
     def forget(self, topic: str) -> None:
         """Drop all values of `topic`; when its subjects were last decided stays known, as no log could tell."""
-        with self._at_once():
+        with at_once(self._db):
             self._db.execute("UPDATE subject SET entry = NULL WHERE topic = ?", (topic,))
             self._db.execute("DELETE FROM position WHERE topic = ?", (topic,))
 
@@ -105,7 +93,7 @@ class LaneState:
         A topic that is further already, or kept for other paths, is left as it is: an owner that was fenced meanwhile
         may come late, and the present one reads the gap again by itself. Instants never go back.
         """
-        with self._at_once():
+        with at_once(self._db):
             for position in positions:
                 if not self._moves(position):
                     continue
@@ -124,37 +112,6 @@ class LaneState:
     def _moves(self, to: Absorbed) -> bool:
         row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (to.topic,)).fetchone()
         return row is None or (row[0] < to.next and row[1] == _joined(to.paths))
-
-    @contextmanager
-    def _at_once(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        # A process may be killed at any moment: the write-ahead log keeps the file whole then. Without fsync a power cut
-        # may cost its tail, which is a replay.
-        db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;")
-        _require_format(db)
-        db.executescript(f"{_SCHEMA} PRAGMA user_version={_FORMAT};")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _require_format(db: sqlite3.Connection) -> None:
-    (held,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and held != _FORMAT:
-        raise sqlite3.DatabaseError("another format")
 
 
 def _joined(paths: tuple[str, ...]) -> str:
