@@ -32,7 +32,6 @@ PAUSE_S = 10.0
 _TIMEOUT_S = 5.0
 _LARGEST = 256 * 1024
 _FEWEST_RSA_BITS = 2048
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Bytes of the document at a URL; raises `IssuerUnavailable`."""
@@ -53,7 +52,7 @@ def keys_in(document: Any, algorithm: str) -> dict[str, Any]:
 
 
 def _key(stated: Mapping[str, Any], algorithm: str) -> Any:
-    if stated.keys() & _PRIVATE or stated.get("alg", algorithm) != algorithm or stated.get("use", "sig") != "sig":
+    if stated.get("alg", algorithm) != algorithm or stated.get("use", "sig") != "sig":
         return None
     try:
         if "verify" not in stated.get("key_ops", ("verify",)):

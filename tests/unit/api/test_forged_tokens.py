@@ -193,7 +193,10 @@ FORGERIES: dict[str, Forgery] = {
     "exp of 5,000 digits": lambda: raw(claims=compact({**ES.claims, "exp": "X"}).replace('"X"', "9" * 5000)),
     "iat negative": lambda: ES.token(iat=-1),
     "iat in milliseconds": lambda: ES.token(iat=NOW * 1000, exp=NOW * 1000 + 300),
+    "issued in the future, to be used now": lambda: ES.token(iat=NOW + 61, nbf=NOW, exp=NOW + 200),
     "nbf text": lambda: ES.token(nbf="0"),
+    "nbf true": lambda: ES.token(nbf=True),
+    "nbf infinite": lambda: raw(claims=compact({**ES.claims, "nbf": "X"}).replace('"X"', "1e999")),
     # nobody
     "sub missing": lambda: ES.token(without="sub"),
     "sub empty": lambda: ES.token(sub=""),
