@@ -43,6 +43,7 @@ def collected(home: DataDir) -> dict[str, Any]:
         total.records += counts["records"]
         for agreement, own in counts["agreements"].items():
             total.delivered[agreement] += own["delivered"]
+            total.again[agreement] += own["again"]
             total.withheld.update({(agreement, reason): number for reason, number in own["withheld"].items()})
         for topic, codes in counts["quarantined"].items():
             total.quarantine.update(Counter({(topic, code): number for code, number in codes.items()}))

@@ -22,12 +22,16 @@ from broker.demo.rules import PARKING, REVOKED, YOUTH, Findings, Rules, resident
 from broker.demo.stage import Stage
 from broker.demo.tally import Tally
 from broker.demo.watch import Watch
+from broker.errors import BrokerUnavailable
 from broker.model import keyed, topics
 from broker.model.decision import Kind
+from broker.policy.calendar import milliseconds
+from broker.routing.told import have_told
 
 TOPIC = topics.source(SOURCE, PRODUCT)
 _LIVE, _MEANWHILE, _AFTER = 60, 20, 20
 _BURST, _PAUSE_S = 10, 1.0
+_LOOK_S, _TOLD_S = 0.1, 60.0
 
 Publish = Callable[[Adapter], Awaitable[Summary]]
 """Runs one adapter once, to its end."""
@@ -71,6 +75,7 @@ class Scenario:
         self.announce("files: the parking company and the youth service register theirs")
         await self.rules.on_file(services, PARKING, "schuldenaar", self.cast.parking)
         await self.rules.on_file(services, YOUTH, "deelnemer", self.cast.youth)
+        await self._told()
         return refusal
 
     async def play(self, watch: Watch, refusal: Findings, warm_start_s: float) -> Outcome:
@@ -109,6 +114,18 @@ class Scenario:
             latency=watch.tally.latency(self.live_since_ms),
             warm_start_s=warm_start_s,
         )
+
+    async def _told(self) -> None:
+        """Return once agreements that came into force anew have been told of whom an earlier run left behind."""
+        site = self.stage.site
+        activations = (entry.activated_at for entry in site.control.state.agreements.values() if entry.source == SOURCE)
+        newest = max((milliseconds(at) for at in activations if at is not None), default=0)
+        try:
+            async with site.clients.consumer(topics.ROUTER_GROUP) as consumer, asyncio.timeout(_TOLD_S):
+                while not await have_told(consumer, TOPIC, range(site.lanes), newest):
+                    await site.control.wait_for_change(site.control.state.epoch, timeout=_LOOK_S)
+        except TimeoutError as error:
+            raise BrokerUnavailable("the routers did not tell of whom an earlier run left behind") from error
 
     async def _publish(self, adapter: Adapter) -> None:
         done = await self.publish(adapter)

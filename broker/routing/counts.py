@@ -15,6 +15,8 @@ class Counts:
 
     records: int = 0
     delivered: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+    """Delivered of records that were read again: backfills and replays."""
     withheld: Counter[tuple[str, str]] = field(default_factory=Counter)
     quarantine: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -24,6 +26,10 @@ class Counts:
             self.delivered[decision.agreement] += 1
         else:
             self.withheld[decision.agreement, decision.reason.value] += 1
+
+    def told_again(self, agreement: str) -> None:
+        """Count one delivery of a record that was read again."""
+        self.again[agreement] += 1
 
     def quarantined(self, topic: str, reason: str) -> None:
         """Count one poison record."""
@@ -39,16 +45,18 @@ class Counts:
         """Add another's counts to this one's."""
         self.records += other.records
         self.delivered.update(other.delivered)
+        self.again.update(other.again)
         self.withheld.update(other.withheld)
         self.quarantine.update(other.quarantine)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON object: `{records, agreements: {id: {delivered, withheld: {reason: n}}}, quarantined: {topic: {code: n}}}`."""
-        agreements: dict[str, Any] = {}
-        for agreement, number in self.delivered.items():
-            agreements.setdefault(agreement, {"delivered": 0, "withheld": {}})["delivered"] = number
+        """JSON object: `{records, agreements: {id: {delivered, again, withheld: {reason: n}}}, quarantined: {topic: {code: n}}}`."""
+        agreements: dict[str, Any] = {
+            name: {"delivered": self.delivered[name], "again": self.again[name], "withheld": {}}
+            for name in sorted({*self.delivered, *self.again, *(name for name, _ in self.withheld)})
+        }
         for (agreement, reason), number in self.withheld.items():
-            agreements.setdefault(agreement, {"delivered": 0, "withheld": {}})["withheld"][reason] = number
+            agreements[agreement]["withheld"][reason] = number
         quarantined: dict[str, dict[str, int]] = {}
         for (topic, code), number in self.quarantine.items():
             quarantined.setdefault(topic, {})[code] = number

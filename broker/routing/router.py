@@ -115,7 +115,7 @@ class Router:
                 row, leaf = outlet.deliver(decision, source, at, slice_.run or outlet.run)
                 work.output(outlet.topic, 0).append(row)
                 leaves.append(leaf)
-                counts.decided(decision)
+                counts.told_again(outlet.agreement)
             trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
             receipts.append(_receipt(head, record.offset, knowledge.keys.ledger, key, trace, leaves))
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_ENDS):
