@@ -186,7 +186,7 @@ class Installation:
 
     @asynccontextmanager
     async def _webhooks(self, deliveries: DeliveryReader) -> AsyncIterator[Webhooks]:
-        here, positions = self.site, GroupPositions(self.site.access)
+        here, positions = self.site, GroupPositions(self.site.clients)
         try:
             with outside(here.settings) as world:
                 yield Webhooks(

@@ -47,7 +47,7 @@ async def _run(given: argparse.Namespace) -> None:
 
 async def send(here: Site, stop: asyncio.Event) -> None:
     """Send until `stop` is set; raises what ends a worker."""
-    positions, deliveries = GroupPositions(here.access), DeliveryReader(here.clients.reader)
+    positions, deliveries = GroupPositions(here.clients), DeliveryReader(here.clients.reader)
     membership = here.clients.member(topics.WEBHOOK_GROUP)
     try:
         with outside(here.settings) as world:

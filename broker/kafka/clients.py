@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.metadata import MetadataRequest
@@ -148,6 +149,10 @@ class KafkaClients:
             max_request_size=MAX_BATCH_BYTES,
             retry_backoff_ms=20,
         )
+
+    def requests(self) -> Any:
+        """Client for single requests to the node that a request is for, not bootstrapped."""
+        return AIOKafkaClient(**self.access.for_aiokafka())
 
     async def commit_offsets(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set the committed positions of a group that has no members now, by (topic, partition).

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 
 from broker.errors import KafkaUnavailable
-from broker.kafka.clients import KafkaAccess
+from broker.kafka.clients import KafkaClients
 
 _PATIENCE_S = 10.0
 _AGAIN_S = 0.05
@@ -24,8 +24,8 @@ _NO_MEMBER = ""
 class GroupPositions:
     """Positions on one-partition topics; connects at the first use. Every method raises `KafkaUnavailable` after 10 s."""
 
-    def __init__(self, access: KafkaAccess) -> None:
-        self._access = access
+    def __init__(self, clients: KafkaClients) -> None:
+        self._clients = clients
         self._client: Any = None
         self._starting = asyncio.Lock()
         self._coordinators: dict[str, int] = {}
@@ -83,7 +83,7 @@ class GroupPositions:
     async def _started(self) -> Any:
         async with self._starting:
             if self._client is None:
-                client = AIOKafkaClient(**self._access.for_aiokafka())
+                client = self._clients.requests()
                 try:
                     await client.bootstrap()
                 except BaseException:
