@@ -11,7 +11,7 @@
     │   ├── KafkaUnavailable      no Kafka node answers
     │   ├── BrokerUnavailable     the HTTP interface does not answer
     │   ├── IssuerUnavailable     an issuer's keys cannot be had: its tokens cannot be checked
-    │   ├── TooManyRequests       anonymous requests came faster than they are answered
+    │   ├── TooManyRequests       requests came faster than they are answered
     │   ├── NotYetKnown           a schema or key that should arrive through the control log, or a log still being read
     │   └── Doubt                 a commit's outcome is unknown: re-read the position before going on
     ├── PoisonRecord              quarantine this one record and go on
@@ -115,7 +115,7 @@ class IssuerUnavailable(Retriable):
 
 
 class TooManyRequests(Retriable):
-    """Anonymous requests came faster than they are answered."""
+    """Requests came faster than they are answered: anonymous ones, or those of one organisation."""
 
     code = "TOO_MANY_REQUESTS"
 

@@ -130,6 +130,11 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address on which the HTTP interface listens.")
     api_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes any free one.")
+    requests_per_second: float = Field(
+        default=100,
+        gt=0,
+        description="Requests that one organisation may send to one process, with three seconds' worth at once.",
+    )
     webhook_allow: Annotated[str, AfterValidator(_exempt)] | None = Field(
         default=None,
         description="Where webhooks may go although it is not the public internet: host names, addresses and CIDRs, "

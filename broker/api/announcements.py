@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import SOURCE_OWNER, Caller, Principal
 from broker.api.services import Broker
 from broker.control.halts import ANNOUNCED, Announced
 from broker.errors import Forbidden, Invalid
 from broker.model.notice import NoticeReason
+from broker.policy.forms import Instant
 
 routes = APIRouter(prefix="/v1", tags=["announcements"])
 
@@ -34,8 +35,8 @@ class AnnouncementForm(BaseModel):
     text: Annotated[_Text, Field(min_length=1, description="For a person to read; it names nobody.")]
     source: str | None = Field(default=None, max_length=80)
     product: str | None = Field(default=None, max_length=80)
-    begins: AwareDatetime | None = None
-    ends: AwareDatetime | None = None
+    begins: Instant | None = None
+    ends: Instant | None = None
 
 
 @routes.post("/products/{organisation}/{product}/halt")

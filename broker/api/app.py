@@ -40,7 +40,7 @@ from broker.api import (
     traces,
     webhooks,
 )
-from broker.api.limits import BodyLimit, Pace
+from broker.api.limits import BodyLimit, Pace, Paces
 from broker.api.pouring import OpenAnswers
 from broker.api.problems import LastResort
 from broker.api.services import Services
@@ -50,10 +50,15 @@ from broker.delivery.streams import Egress
 API_VERSION = "1"
 
 
-def create_app(services: Services, *, report: Callable[[Exception], None] = lambda _error: None) -> FastAPI:
+def create_app(
+    services: Services,
+    *,
+    report: Callable[[Exception], None] = lambda _error: None,
+    requests_per_second: float | None = None,
+) -> FastAPI:
     """The application over `services`; it holds no state of its own and may run in any number of processes.
 
-    `report` receives exceptions that nobody expected; their text may hold values, so it must not be logged as it is.
+    `requests_per_second` is what one organisation may ask of one process, None without a bound. `report` receives exceptions that nobody expected; their text may hold values, so it must not be logged as it is.
     """
     app = FastAPI(
         title="datanuts",
@@ -68,6 +73,7 @@ def create_app(services: Services, *, report: Callable[[Exception], None] = lamb
     app.state.uses = Uses()
     app.state.open_answers = OpenAnswers()
     app.state.public_pace = Pace()
+    app.state.paces = Paces(requests_per_second)
     app.state.purposes_claimed = 0
     app.add_middleware(BodyLimit, unbuffered=[dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED])
     app.add_middleware(LastResort, report=report)  # added last: outermost

@@ -19,7 +19,7 @@ from fastapi.security import HTTPBearer
 from broker.api.claimed import note_purpose
 from broker.api.identity.jws import LARGEST_TOKEN
 from broker.api.services import Broker, Services
-from broker.errors import Forbidden, Unauthenticated
+from broker.errors import Forbidden, TooManyRequests, Unauthenticated
 from broker.model.credentials import Credential
 from broker.model.roles import AGENCY, CITIZEN, DPO, OPERATOR, OVER_ALL, READING, SOURCE_OWNER, SUPERVISOR
 from broker.telemetry import Event, log
@@ -102,10 +102,12 @@ def _presented(header: str) -> tuple[str | None, str]:
 async def caller_of(request: Request, broker: Services) -> Principal:
     """The caller of this request.
 
-    Raises `Unauthenticated`, `IssuerUnavailable` where an access token cannot be checked now, and `Forbidden` for a caller
+    Raises `TooManyRequests`, `Unauthenticated`, `IssuerUnavailable` where an access token cannot be checked now, and `Forbidden` for a caller
     who is nobody here, or who may only read and asks for more. A supervisor's request is logged before it is answered.
     """
     found, in_token = await _identified(request, broker)
+    if not request.app.state.paces.take(found.organisation):
+        raise TooManyRequests("your organisation asks faster than it is answered here: wait a second", after_s=1)
     request.app.state.uses.used(found.credential)
     note_purpose(request, found.organisation, in_token=in_token)
     if found.roles <= {CITIZEN}:

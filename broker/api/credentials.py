@@ -74,6 +74,7 @@ async def issue_credential(
 ) -> dict[str, Any]:
     """A token for HTTP, and a Kafka user for an agency or a processor; roles are the caller's or fewer, the operator names them."""
     _administers(broker, caller, organisation)
+    _require_one_of_ours(caller)
     asked = form or _IssueForm()
     held = _roles(caller, organisation, asked.roles)
     issued = await broker.credentials.issue(
@@ -98,6 +99,7 @@ async def rotate_credential(
 ) -> dict[str, Any]:
     """One that replaces it; the old one works beside it until `replacedUntil`, then it is refused by itself."""
     held = await _held(broker, caller, organisation, credential)
+    _require_one_of_ours(caller)
     if not caller.is_operator and not caller.roles.issuperset(held.roles):
         raise Forbidden("this credential has a role that yours has not: rotate it with one that has")
     asked = form or _RotateForm()
@@ -175,6 +177,12 @@ async def _held(
     if held is None or held.organisation != organisation:
         raise NotFound("no such credential of this organisation")
     return held
+
+
+def _require_one_of_ours(caller: Principal) -> None:
+    """A credential outlives an access token, and the binding of its client: it is not had on one."""
+    if caller.credential is None and not caller.is_operator:
+        raise Forbidden("an access token gets no credential: show one of the broker's own, or ask the operator")
 
 
 def _roles(caller: Principal, organisation: str, asked: list[str] | None) -> tuple[str, ...]:

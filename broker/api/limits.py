@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from broker.api.problems import respond
 from broker.errors import TooLarge
 
+_BURST_S = 3
+"""Seconds' worth of requests that may come at once."""
+
 LARGEST_BODY = 256 * 1024
 """Bytes; the largest body we expect is an agreement document, which the policy room bounds likewise."""
 
@@ -55,10 +58,7 @@ class BodyLimit:
 
 
 class Pace:
-    """At most `burst` at once and `rate` a second after that, in one process, whoever asks.
-
-    It keeps anonymous requests from taking the process; to hold back a single client is for the proxy, which knows it.
-    """
+    """At most `burst` at once and `rate` a second after that, in one process, whoever asks."""
 
     def __init__(self, rate: float = 20, burst: int = 60, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._burst, self._clock = rate, burst, clock
@@ -73,3 +73,19 @@ class Pace:
             return False
         self._left -= 1
         return True
+
+
+class Paces:
+    """A pace for every organisation, in one process: who asks faster waits, and nobody else does. `rate` None: no bound."""
+
+    def __init__(self, rate: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._clock = rate, clock
+        self._paces: dict[str, Pace] = {}
+
+    def take(self, organisation: str) -> bool:
+        """Whether one more request of theirs may be answered now."""
+        if self._rate is None:
+            return True
+        if organisation not in self._paces:
+            self._paces[organisation] = Pace(self._rate, int(_BURST_S * self._rate), self._clock)
+        return self._paces[organisation].take()

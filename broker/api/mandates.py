@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from broker.api.auth import AGENCY, Caller, Principal
 from broker.api.services import Broker
 from broker.errors import Forbidden
 from broker.model.mandates import Mandate
+from broker.policy.forms import Instant
 
 routes = APIRouter(prefix="/v1", tags=["mandates"])
 
@@ -25,8 +26,8 @@ class MandateForm(BaseModel):
     agreements: list[Annotated[str, Field(max_length=80)]] | None = Field(
         default=None, max_length=1000, description="Ids; all of the organisation's without it, those to come included."
     )
-    begin: AwareDatetime | None = Field(default=None, description="Now without it.")
-    end: AwareDatetime | None = None
+    begin: Instant | None = Field(default=None, description="Now without it.")
+    end: Instant | None = None
 
 
 @routes.get("/mandates")

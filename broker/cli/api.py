@@ -43,7 +43,11 @@ async def _run(given: argparse.Namespace) -> None:
 @asynccontextmanager
 async def serving(services: Services, settings: Settings, port: int) -> AsyncIterator[str]:
     """Serve the HTTP interface over `services` and yield its URL; from then on it issues access tokens, if it may."""
-    app = create_app(services, report=lambda error: log(Event.HTTP_UNEXPECTED, error=error))
+    app = create_app(
+        services,
+        report=lambda error: log(Event.HTTP_UNEXPECTED, error=error),
+        requests_per_second=settings.requests_per_second,
+    )
     async with served(app, port, settings.api_host) as url:
         reached = settings.public_url or (url if settings.api_host in _LOOPBACK else None)
         if services.issuer is not None and reached is not None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from broker.api.app import create_app
+from broker.api.identity.door import Accepted, Standing
 from broker.api.services import Services
 from broker.control.organisations import Organisations
 from broker.delivery.looks import Ends, Held
@@ -36,6 +37,14 @@ class Looks:
         return Ends(2, 9, 7, 5)
 
 
+class Tokens:
+    """An issuer's access token for each organisation: its name and a dot."""
+
+    async def accept(self, token: str, _state: Any) -> Accepted:
+        organisation = token.removesuffix(".")
+        return Accepted(Standing(organisation, frozenset(ROLES[organisation])), states_purpose=False)
+
+
 @dataclass
 class Desk:
     log: Log
@@ -54,7 +63,12 @@ async def desk() -> AsyncIterator[Desk]:
     office, kafka = Office(), Kafka([])
     await office.open({**ROLES, "lezer": ("auditor",)})
     unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
-    used = {"control": office.log, "credentials": Organisations(office.log, kafka), "looks": Looks()}
+    used = {
+        "control": office.log,
+        "credentials": Organisations(office.log, kafka),
+        "looks": Looks(),
+        "tokens": Tokens(),
+    }
     transport = httpx.ASGITransport(create_app(Services(**{**unused, **used})))
     entry = AgreementEntry("inwoners-gent", 1, State.ACTIVE, agreement_document(), None, NOW, 9, activated_at=NOW)
     office.log.state.agreements["inwoners-gent"] = entry
@@ -81,6 +95,15 @@ async def test_a_source_gets_no_kafka_user(desk) -> None:
     made = await desk.ask("kbo", "POST", "/v1/organisations/kbo/credentials", expect=201)
     assert made["kafka"] is None
     assert desk.kafka.users == set()
+
+
+@pytest.mark.parametrize("path", [GENT, f"{GENT}/c-stad-gent/rotate"])
+async def test_an_access_token_gets_no_credential_that_would_outlive_it(desk, path) -> None:
+    answer = await desk.http.post(path, headers={"Authorization": "Bearer stad-gent."})
+    assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+    assert desk.log.written == []
+    by_operator = await desk.http.post(GENT, json={"roles": ["agency"]}, headers={"Authorization": "Bearer operator."})
+    assert by_operator.status_code == 201
 
 
 async def test_secrets_are_not_cached(desk) -> None:

@@ -1,0 +1,22 @@
+"""Whether the lanes have told agreements that came into force of the subjects that were there: read from their positions."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka.structs import TopicPartition
+
+from broker.routing.knowledge import stamped
+
+
+async def have_told(consumer: Any, topic: str, lanes: Iterable[int], since_ms: int) -> bool:
+    """Whether all lanes have, as far as they committed; `consumer` is a started one of the routers' group.
+
+    A lane that has routed nothing of the topic has nobody to tell of.
+    """
+    targets = [TopicPartition(topic, lane) for lane in lanes]
+    committed = await consumer._coordinator.fetch_committed_offsets(targets)  # noqa: SLF001 - metadata
+    for position in committed.values():
+        reach = stamped(position.metadata)[3].reach
+        if position.offset > 0 and (reach.under_way or reach.at_ms < since_ms):
+            return False
+    return True
