@@ -1,8 +1,12 @@
 """A router held between its last check and its commit cannot deliver after the barrier: it is fenced, and comes back."""
 
 import asyncio
+import json
 import signal
+import time
+from itertools import count
 
+import httpx
 import pytest
 
 from adapters.synthetic import OOSTENDE
@@ -67,3 +71,58 @@ async def test_revocations_while_records_flow_end_every_stream_at_its_barriers(
     for agreement, last in barriers.items():
         left = await stage.read(topics.delivery("stad-oostende", agreement))
         assert [message for message in left if message.offset > last and not is_barrier(message)] == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+async def test_a_hundred_revocations_under_load_leave_nothing_to_read_at_any_exit(stage: Stage, crowd: Crowd) -> None:
+    """The figures are those of the call as its caller sees it; on every exit nothing about a subject follows its answer."""
+    revoked = [await stage.agreement("inwoners-oostende") for _ in range(100)]
+    owner, agency = (stage.stack.home.credential_of(who).token for who in (SOURCE, "stad-oostende"))
+    url, took, stop = stage.stack.connection.api, list[float](), asyncio.Event()
+    people = (living_in(OOSTENDE, crowd.people(40)) for _ in count())
+    async with (
+        stage.router(),
+        stage.router(),
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        async def load() -> None:
+            while not stop.is_set():
+                await stage.publish(SOURCE, PRODUCT, next(people))
+
+        tasks.create_task(load())
+        for agreement in revoked:
+            answered = asyncio.Event()
+            late, opened = list[str](), asyncio.Event()
+
+            async def follow(agreement: str, answered: asyncio.Event, late: list[str], opened: asyncio.Event) -> None:
+                path, bearer = f"/v1/deliveries/{agreement}/events", {"Authorization": f"Bearer {agency}"}
+                async with http.stream("GET", path, headers=bearer) as events:
+                    assert events.status_code == 200
+                    kind = ""
+                    async for line in events.aiter_lines():
+                        opened.set()
+                        kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
+                        if line.startswith("data: ") and answered.is_set() and kind == "delivery":
+                            late.append(json.loads(line.removeprefix("data: "))["cursor"])
+
+            following = asyncio.create_task(follow(agreement, answered, late, opened))
+            await asyncio.wait_for(opened.wait(), 60)
+            began = time.perf_counter()
+            answer = await http.post(f"/v1/agreements/{agreement}/revoke", headers={"Authorization": f"Bearer {owner}"})
+            took.append((time.perf_counter() - began) * 1000)
+            answered.set()
+            assert answer.is_success, answer.text
+            await asyncio.wait_for(following, 60)
+            assert late == []
+            page = await http.get(f"/v1/deliveries/{agreement}", headers={"Authorization": f"Bearer {agency}"})
+            assert {item["kind"] for item in page.json()["items"]} <= {"life-cycle"}
+        stop.set()
+    for agreement in revoked:
+        topic = topics.delivery("stad-oostende", agreement)
+        assert [message for message in await stage.read(topic) if not is_barrier(message)] == []
+        assert await stage.stack.site.admin.grants(topic=topic) == []
+    ordered = sorted(took)
+    print(f"100 revocations: p50 {ordered[49]:.0f} ms, p99 {ordered[98]:.0f} ms, longest {ordered[-1]:.0f} ms")  # noqa: T201 - a figure, shown with -s
