@@ -118,15 +118,21 @@ async def list_events(
     after: Annotated[int, Query(ge=-1, description="`next` of the answer before; without it from the start.")] = -1,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> dict[str, Any]:
-    """One event for every step that an agreement of the caller took, by epoch, each exactly once.
+    """One event for every step that an agreement of the caller took, by epoch, each exactly once and sealed.
 
-    `next` is never null: ask again with it, at once or later, for what came since.
+    `next` is never null: ask again with it, at once or later, for what came since. `seal` is an Ed25519 signature in
+    hexadecimal by `sealKey`, over `datanuts agreement event`, a line feed, and the event without its seal as JSON with
+    sorted keys and no spaces, in UTF-8.
     """
     events = broker.control.state.events
     start = bisect_right(events, after, key=lambda event: event.transition.epoch)
     own = (event for event in islice(events, start, None) if _told(event, caller))
     page = list(islice(own, limit))
-    return {"items": [_event(event) for event in page], "next": page[-1].transition.epoch if page else after}
+    return {
+        "items": [broker.seals.sealed(_event(event)) for event in page],
+        "next": page[-1].transition.epoch if page else after,
+        "sealKey": broker.seals.key(),
+    }
 
 
 @routes.get("/{agreement}")

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from broker.api.identity.door import NO_TOKENS, Accepted
 from broker.control.credentials import Credentials
 from broker.control.dossiers import Known
+from broker.control.event_seals import EventSeals
 from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies
@@ -397,6 +398,7 @@ class Services:
     replays: Replays
     halts: Halts
     mandates: Mandates
+    seals: EventSeals
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

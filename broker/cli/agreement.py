@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from broker.cli import (
+    agreement_events,
     agreement_export,
     agreement_history,
     agreement_onboard,
@@ -44,6 +45,7 @@ def register(commands: Any) -> None:
     agreement_onboard.register(verbs)
     agreement_questions.register(verbs)
     agreement_history.register(verbs)
+    agreement_events.register(verbs)
     agreement_export.register(verbs)
 
 

@@ -29,6 +29,7 @@ from broker.control.consents import Consents
 from broker.control.dev_signing import bring_into_force
 from broker.control.dossiers import Dossiers
 from broker.control.enforcement import Enforcement
+from broker.control.event_seals import EventSeals
 from broker.control.halts import Halts
 from broker.control.history import History
 from broker.control.limits import Policies, set_limits
@@ -173,6 +174,7 @@ class Installation:
                     replays=Replays(here.control, here.lanes),
                     halts=Halts(here.control, enforcement, enforcement.barriers),
                     mandates=Mandates(here.control, here.admin),
+                    seals=EventSeals(here.keys),
                     clients=identity.clients,
                     tokens=identity.tokens,
                     issuer=identity.issuer,

@@ -19,6 +19,7 @@ import pytest
 from broker.api.app import create_app
 from broker.api.services import Services
 from broker.control.dossiers import FilePage, Standing
+from broker.control.event_seals import EventSeals
 from broker.control.limits import Policies
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.registrations import ENDED, REGISTERED, STRANGER, Closing, Opening, Outcome
@@ -426,7 +427,8 @@ async def opened(**others: Any) -> AsyncIterator[World]:
     unused = dict.fromkeys(
         ("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays", "halts", "mandates"), nothing
     )
-    app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | others))
+    seals = {"seals": EventSeals(Keys())}
+    app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | seals | others))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://broker.test") as http:
         yield World(control, agreements, dossiers, known, deliveries, http)

@@ -9,8 +9,11 @@ import pytest
 
 from broker.api.app import create_app
 from broker.api.services import Services
+from broker.control.event_seals import EventSeals, verify_event
 from broker.control.signing import SignedDocument
+from broker.errors import Invalid
 from broker.model.facts import Organisation
+from tests.unit.api.conftest import Keys
 from tests.unit.control.room import NOW, Room, document, open_room
 
 GENT, SOURCE, AGENCY = "inwoners-gent", "rijksregister", "stad-gent"
@@ -54,7 +57,8 @@ async def office() -> AsyncIterator[Office]:
     for who, role in ROLES.items():
         tokens[who] = (await room.organisations.issue(who, (role,), by="t")).token
     others: Any = {field.name: None for field in fields(Services)}
-    services = Services(**{**others, "control": room.control, "agreements": room.agreements})
+    rooms = {"control": room.control, "agreements": room.agreements, "seals": EventSeals(Keys())}
+    services = Services(**{**others, **rooms})
     transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://broker.test") as client:
         yield Office(room, tokens, client)
@@ -171,6 +175,21 @@ async def test_events_tell_each_party_every_step_once_and_in_order(office: Offic
     await office.ask(SOURCE, "POST", f"{AT}/revoke")
     later = await office.ask(AGENCY, "GET", f"/v1/agreements/events?after={after}")
     assert [event["type"] for event in later["items"]] == ["revoked"]
+
+
+async def test_each_party_can_show_later_what_it_was_told(office: Office) -> None:
+    await office.in_force(document())
+    await office.ask(SOURCE, "POST", f"{AT}/revoke", json={"why": "Ingetrokken na klacht."})
+    told = await office.ask(AGENCY, "GET", "/v1/agreements/events")
+    for event in told["items"]:
+        verify_event(event, told["sealKey"])
+    revoked = told["items"][-1]
+    assert revoked["type"] == "revoked"
+    for changed in ({"why": ""}, {"at": revoked["at"].replace("20", "19", 1)}, {"seal": "00" * 64}, {"extra": 1}):
+        with pytest.raises(Invalid):
+            verify_event(revoked | changed, told["sealKey"])
+    with pytest.raises(Invalid):
+        verify_event(revoked, "ab" * 32)
 
 
 @pytest.mark.parametrize("word", ["events", "drafts"])
