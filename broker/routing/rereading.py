@@ -11,8 +11,8 @@ from broker.routing.backfill import Progress, Slice
 from broker.routing.plans import TopicPlan
 from broker.stopping import stop_quietly
 
-_RECORDS = 1_000
-"""Records of a slice: some 40 ms at most, for that long a live record may wait."""
+_RECORDS, _BESIDE = 2_000, 250
+"""Records of a slice, alone and beside live ones: these wait for it, some 10 ms at most."""
 
 _IDLE_MS = 50
 
@@ -129,7 +129,8 @@ class Rereading:
             consumer.assign([target])
             first = (await consumer.beginning_offsets([target]))[target]
             consumer.seek(target, max(first, next_))
-        polled = await consumer.getmany(target, timeout_ms=_IDLE_MS if wait else 0, max_records=_RECORDS)
+        most, timeout_ms = (_RECORDS, _IDLE_MS) if wait else (min(_BESIDE, _RECORDS), 0)
+        polled = await consumer.getmany(target, timeout_ms=timeout_ms, max_records=most)
         records = [record for record in polled.get(target, ()) if record.offset < end]
         reached = await consumer.position(target)
         self._at = target, reached

@@ -3,11 +3,12 @@
 Another exit is one more entry in `EXITS`: a function of the scene to its items, life-cycle events included, in order.
 """
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -17,13 +18,19 @@ import httpx
 import pytest
 
 from adapters.synthetic_names import GENT, LEUVEN
+from broker.cli.webhooks import send
+from broker.client import Kafka, MemoryPositions, Subscription
 from broker.control.dev_signing import bring_into_force
 from broker.control.keys import agreement_key
 from broker.delivery.digest import delivery_digest, digest_key
+from broker.delivery.egress_guard import AllowList
 from broker.model import topics
+from broker.model.cursor import position_of
 from broker.model.record import WIRE_HEADER_BYTES, schema_id_of
+from broker.testing import wait_until
 from tests.integration.delivery.conftest import agency_of, staged
 from tests.integration.routing.conftest import Opened, World
+from tests.integration.webhooks import receiver
 from tests.listening import listening
 from tests.unit.delivery.linked_data import item_of
 
@@ -129,7 +136,7 @@ async def pull_json_ld(scene: Scene) -> Items:
 
 
 async def ldes(scene: Scene) -> Items:
-    """Every page from the root on; life-cycle events are no members: they are taken from the topic, to their places."""
+    """Every page from the root on; life-cycle events are no members."""
     members: Items = []
     (node, _) = (await scene.http.get(f"/v1/ldes/{scene.agreement}")).json()["@graph"]
     while "relation" in node:
@@ -137,9 +144,79 @@ async def ldes(scene: Scene) -> Items:
         assert answer.status_code == 200, answer.text
         node, stream = answer.json()["@graph"]
         members += [item_of(member) for name in stream if name.startswith("member-") for member in stream[name]]
-    assert members == sorted(members, key=_place)
+    return await _between_events(scene, members)
+
+
+async def webhook(scene: Scene) -> Items:
+    """Every call, verified; one repeated would show. The agreement's own events are told once per fact, not per lane."""
+    site, webhooks = scene.world.site, scene.world.services.webhooks
+    assert webhooks is not None
+    allowed = {"webhook_allow": "127.0.0.1"}
+    here = replace(site, settings=site.settings.model_copy(update=allowed))
+    theirs = replace(webhooks, guard=replace(webhooks.guard, allowed=AllowList.parse(allowed["webhook_allow"])))
     events = [item for item in await kafka(scene) if item["kind"] == "life-cycle"]
-    return sorted([*members, *events], key=_place)
+    told, stop = {(item["epoch"], item["reason"]) for item in events}, asyncio.Event()
+    agency = scene.world.agency(scene.agreement)
+    async with receiver.listening() as agencys:
+        _, secret = await theirs.set(scene.agreement, agency, agencys.url)
+        agencys.secret = secret or ""
+        working = asyncio.create_task(send(here, stop))
+        try:
+            expected = scene.total - len(events) + len(told)
+            await wait_until(lambda: working.done() or len(agencys.calls) >= expected, timeout=400)
+        finally:
+            stop.set()
+            await working
+            await theirs.remove(scene.agreement, agency)
+    items = [_called(scene, call) for call in agencys.calls]
+    assert {(item["epoch"], item["reason"]) for item in items if item["kind"] == "life-cycle"} == told
+    return await _between_events(scene, [item for item in items if item["kind"] != "life-cycle"])
+
+
+def _called(scene: Scene, call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The item in a call: CloudEvents has names of its own for some members."""
+    names = {"agreementversion": "agreementVersion", "pseudonymepoch": "pseudonymEpoch"}
+    item = {names.get(name, name): value for name, value in call.items()}
+    return item | ({"sequence": position_of(scene.agreement, item["cursor"]) - 1} if "cursor" in item else {})
+
+
+async def sdk(scene: Scene, by: Kafka | None = None) -> Items:
+    """What the client library hands over; it, too, tells of the agreement once per fact."""
+    token = scene.http.headers["authorization"].removeprefix("Bearer ")
+    subscription = Subscription(
+        scene.agreement,
+        url=str(scene.http.base_url),
+        token=token,
+        kafka=by,
+        positions=MemoryPositions(),
+        follow=False,
+    )
+    async with subscription as deliveries:
+        found = [
+            {
+                "id": each.id, "type": each.type, "kind": each.kind, "key": each.key, "data": each.data,
+                "time": each.time.strftime("%Y-%m-%dT%H:%M:%SZ"), "reason": each.reason,
+                "agreementVersion": each.agreement_version, "pseudonymEpoch": each.pseudonym_epoch,
+                "sequence": position_of(scene.agreement, each.cursor) - 1,
+            }
+            async for each in deliveries
+        ]  # fmt: skip
+    return await _between_events(scene, found)
+
+
+async def sdk_over_kafka(scene: Scene) -> Items:
+    issued = await scene.world.installation.organisations.issue(
+        scene.world.agency(scene.agreement), ("agency",), by="test"
+    )
+    login = (issued.kafka_username, issued.kafka_password)
+    return await sdk(scene, Kafka(scene.world.site.access.bootstrap, *login, protocol="SASL_PLAINTEXT"))
+
+
+async def _between_events(scene: Scene, deliveries: Items) -> Items:
+    """Deliveries of an exit that shows the agreement's own events otherwise, with those from the topic in their places."""
+    assert deliveries == sorted(deliveries, key=_place)
+    events = [item for item in await kafka(scene) if item["kind"] == "life-cycle"]
+    return sorted([*deliveries, *events], key=_place)
 
 
 def _place(item: Mapping[str, Any]) -> int:
@@ -163,6 +240,9 @@ EXITS: Mapping[str, Callable[[Scene], Awaitable[Items]]] = {
     "events": events,
     "file-ndjson": file_ndjson,
     "file-avro": file_avro,
+    "webhook": webhook,
+    "sdk-http": sdk,
+    "sdk-kafka": sdk_over_kafka,
 }
 
 
