@@ -18,12 +18,12 @@ import httpx
 import pytest
 
 from adapters.synthetic_names import GENT, LEUVEN
+from broker.cli.outside import outside
 from broker.cli.webhooks import send
 from broker.client import Kafka, MemoryPositions, Subscription
 from broker.control.dev_signing import bring_into_force
 from broker.control.keys import agreement_key
 from broker.delivery.digest import delivery_digest, digest_key
-from broker.delivery.egress_guard import AllowList
 from broker.model import topics
 from broker.model.cursor import position_of
 from broker.model.record import WIRE_HEADER_BYTES, schema_id_of
@@ -151,13 +151,13 @@ async def webhook(scene: Scene) -> Items:
     """Every call, verified; one repeated would show. The agreement's own events are told once per fact, not per lane."""
     site, webhooks = scene.world.site, scene.world.services.webhooks
     assert webhooks is not None
-    allowed = {"webhook_allow": "127.0.0.1"}
-    here = replace(site, settings=site.settings.model_copy(update=allowed))
-    theirs = replace(webhooks, guard=replace(webhooks.guard, allowed=AllowList.parse(allowed["webhook_allow"])))
+    here = replace(site, settings=site.settings.model_copy(update={"webhook_allow": "127.0.0.1"}))
     events = [item for item in await kafka(scene) if item["kind"] == "life-cycle"]
     told, stop = {(item["epoch"], item["reason"]) for item in events}, asyncio.Event()
     agency = scene.world.agency(scene.agreement)
     async with receiver.listening() as agencys:
+        with outside(here.settings) as world:
+            theirs = replace(webhooks, guard=world.guard)
         _, secret = await theirs.set(scene.agreement, agency, agencys.url)
         agencys.secret = secret or ""
         working = asyncio.create_task(send(here, stop))
