@@ -120,9 +120,10 @@ async def test_a_rotation_keeps_continuity_for_its_agency_and_for_nobody_else(st
     inside = living_in(GENT, crowd.people(200))
     outside = living_in(LEUVEN, crowd.people(200))
     leaving, staying = inside[:20], inside[20:]
-    since = [await stage.ends(stage.delivery_topic(name)) for name in (own, other)]
-    await stage.drained(TOPIC)
     async with stage.router():
+        await stage.drained(TOPIC)
+        await stage.told(TOPIC)
+        since = [await stage.ends(stage.delivery_topic(name)) for name in (own, other)]
         await stage.publish(SOURCE, PRODUCT, [*inside, *outside])
         await stage.drained(TOPIC)
         before = [await pseudonyms(stage, name, since[place]) for place, name in enumerate((own, other))]
