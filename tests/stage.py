@@ -28,9 +28,12 @@ from broker.control.dev_signing import bring_into_force
 from broker.kafka import leash
 from broker.kafka.local import LocalKafka
 from broker.model import topics
+from broker.model.facts import Organisation
 from broker.model.record import SourceEnvelope, traceparent
 from broker.policy import documents, yamltext
+from broker.policy.calendar import milliseconds
 from broker.policy.standing import Standing
+from broker.routing.told import have_told
 from broker.schema.avro import Schema, load_schema
 from broker.settings import load_settings
 from broker.testing import wait_until
@@ -194,6 +197,21 @@ class Stage:
             return all([await self._is_drained(name) for name in names])
 
         await wait_until(at_the_head, timeout=within, every=0.25)
+
+    async def told(self, topic: str, within: float = 60.0) -> None:
+        """Return once the lanes have told every agreement in force of the subjects of `topic` that were there before it."""
+        entries = self.stack.site.control.state.agreements.values()
+        own = (entry for entry in entries if topics.source(entry.source, str(entry.document["product"])) == topic)
+        newest = max((milliseconds(entry.activated_at) for entry in own if entry.activated_at is not None), default=0)
+        async with self.stack.site.clients.consumer(topics.ROUTER_GROUP) as consumer:
+            await wait_until(lambda: have_told(consumer, topic, range(self.lanes), newest), timeout=within, every=0.25)
+
+    async def declare(self, source: str, product: str) -> str:
+        """Have another source publish `product`; returns its topic."""
+        schema = load_schema((ROOT / "schemas" / f"{product}.avsc").read_text())
+        await self.stack.installation.organisations.register(Organisation(source, "Register"), by="test")
+        await self.stack.installation.products.declare(source, schema.text, by="test")
+        return topics.source(source, product)
 
     async def _is_drained(self, topic: str) -> bool:
         """Behind the last record there can be markers of its transaction, on which no position is committed."""

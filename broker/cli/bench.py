@@ -1,4 +1,4 @@
-"""`datanuts bench router|dossiers|decisions|backfill|state`: measurements in one run on an installation of their own, always against a floor."""
+"""`datanuts bench router|dossiers|decisions|backfill|state|isolation`: measurements in one run on an installation of their own, always against a floor."""
 
 import argparse
 import tempfile
@@ -43,6 +43,18 @@ def register(commands: Any) -> None:
     state.add_argument("--subjects", type=_count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
     state.add_argument("--json", action="store_true", help="one JSON object")
     state.set_defaults(run=_state)
+    isolation = verbs.add_parser(
+        "isolation", help="what agencies notice of others that are slow, hasty or read all again"
+    )
+    isolation.add_argument(
+        "--replayed", type=_count, default=100_000, metavar="N", help="subjects that are read again (default 100000)"
+    )
+    isolation.add_argument("--seconds", type=_count, default=30, metavar="S", help="least of a phase (default 30)")
+    isolation.add_argument(
+        "--records", type=_count, default=200, metavar="N", help="live records a second (default 200)"
+    )
+    isolation.add_argument("--json", action="store_true", help="one JSON object")
+    isolation.set_defaults(run=_isolation)
 
 
 async def _router(given: argparse.Namespace) -> None:
@@ -112,6 +124,21 @@ async def _state(given: argparse.Namespace) -> None:
         return
     for name, figure in found.as_json().items():
         say(f"{name:24} {figure}")
+
+
+async def _isolation(given: argparse.Namespace) -> None:
+    from bench.isolation import measure  # noqa: PLC0415 - as above
+
+    async with _installation() as here:
+        found = await measure(here, replayed=given.replayed, seconds=given.seconds, rate=given.records, progress=note)
+    if given.json:
+        machine(found.as_json())
+        return
+    table(("phase", "exit", "deliveries", "p50 ms", "p99 ms", "p50 ÷", "p99 ÷"), found.rows())
+    rows = ((phase, name, *held) for phase, known in found.memory_mb.items() for name, held in known.items())
+    table(("phase", "process", "MB before", "MB after"), rows)
+    rest = {**found.misbehaved, **found.again, **{f"refused_{name}": times for name, times in found.refused.items()}}
+    table(("figure", "value"), rest.items())
 
 
 @asynccontextmanager

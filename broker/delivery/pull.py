@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
@@ -54,6 +55,7 @@ class DeliveryReader:
         self._new_consumer = new_consumer
         self._most_open = most_open
         self._seats: OrderedDict[str, _Seat] = OrderedDict()
+        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._busy = asyncio.Semaphore(most_open)
         self._heads = Heads(new_consumer)
 
@@ -101,11 +103,18 @@ class DeliveryReader:
         await asyncio.gather(*(seat.consumer.stop() for seat in seats), return_exceptions=True)
 
     async def _turn(self, topic: str, position: int | None, limit: int, wait_s: float) -> Slice:
+        # Before a seat is asked for: who waits for others of the same topic takes no seat from another topic.
+        queue = self._queues.setdefault(topic, asyncio.Lock())
         try:
-            async with self._busy, asyncio.timeout(wait_s + _KAFKA_S):
-                seat = self._seat(topic)
-                async with seat.turn:
-                    return await self._read(seat, topic, position, limit, wait_s)
+            async with asyncio.timeout(wait_s + _KAFKA_S):
+                await queue.acquire()
+            try:
+                async with self._busy, asyncio.timeout(wait_s + _KAFKA_S):
+                    seat = self._seat(topic)
+                    async with seat.turn:
+                        return await self._read(seat, topic, position, limit, wait_s)
+            finally:
+                queue.release()
         except (KafkaError, TimeoutError, OSError) as error:
             raise KafkaUnavailable("deliveries cannot be read now", operator=type(error).__name__) from error
 

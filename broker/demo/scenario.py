@@ -118,8 +118,9 @@ class Scenario:
     async def _told(self) -> None:
         """Return once agreements that came into force anew have been told of whom an earlier run left behind."""
         site = self.stage.site
-        activations = (entry.activated_at for entry in site.control.state.agreements.values() if entry.source == SOURCE)
-        newest = max((milliseconds(at) for at in activations if at is not None), default=0)
+        entries = site.control.state.agreements.values()
+        own = (entry for entry in entries if topics.source(entry.source, str(entry.document["product"])) == TOPIC)
+        newest = max((milliseconds(entry.activated_at) for entry in own if entry.activated_at is not None), default=0)
         try:
             async with site.clients.consumer(topics.ROUTER_GROUP) as consumer, asyncio.timeout(_TOLD_S):
                 while not await have_told(consumer, TOPIC, range(site.lanes), newest):

@@ -9,9 +9,9 @@ from broker.routing.knowledge import stamped
 
 
 async def have_told(consumer: Any, topic: str, lanes: Iterable[int], since_ms: int) -> bool:
-    """Whether all lanes have, as far as they committed; `consumer` is a started one of the routers' group.
+    """Whether all lanes have told agreements on the topic that were in force at `since_ms`, as far as they committed.
 
-    A lane that has routed nothing of the topic has nobody to tell of.
+    `consumer` is a started one of the routers' group. A lane that has routed nothing of the topic has nobody to tell of.
     """
     targets = [TopicPartition(topic, lane) for lane in lanes]
     committed = await consumer._coordinator.fetch_committed_offsets(targets)  # noqa: SLF001 - metadata
