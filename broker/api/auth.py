@@ -19,7 +19,7 @@ from fastapi.security import HTTPBearer
 from broker.api.claimed import note_purpose
 from broker.api.identity.jws import LARGEST_TOKEN
 from broker.api.services import Broker, Services
-from broker.errors import Forbidden, TooManyRequests, Unauthenticated
+from broker.errors import Forbidden, Unauthenticated
 from broker.model.credentials import Credential
 from broker.model.roles import AGENCY, CITIZEN, DPO, OPERATOR, OVER_ALL, READING, SOURCE_OWNER, SUPERVISOR
 from broker.telemetry import Event, log
@@ -107,7 +107,7 @@ async def caller_of(request: Request, broker: Services) -> Principal:
     """
     found, in_token = await _identified(request, broker)
     if not request.app.state.paces.take(found.organisation):
-        raise TooManyRequests("your organisation asks faster than it is answered here: wait a second", after_s=1)
+        await request.app.state.paces.refuse()
     request.app.state.uses.used(found.credential)
     note_purpose(request, found.organisation, in_token=in_token)
     if found.roles <= {CITIZEN}:

@@ -1,5 +1,6 @@
 """Bounds on what requests may make us hold and do: the size of a body, and the pace of anonymous ones."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Collection
@@ -7,10 +8,12 @@ from collections.abc import Callable, Collection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.api.problems import respond
-from broker.errors import TooLarge
+from broker.errors import TooLarge, TooManyRequests
 
 _BURST_S = 3
 """Seconds' worth of requests that may come at once."""
+
+_LATE_S = 1.0
 
 LARGEST_BODY = 256 * 1024
 """Bytes; the largest body we expect is an agreement document, which the policy room bounds likewise."""
@@ -78,7 +81,10 @@ class Pace:
 class Paces:
     """A pace for every organisation, in one process: who asks faster waits, and nobody else does. `rate` None: no bound."""
 
-    def __init__(self, rate: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rate: float | None = None, clock: Callable[[], float] = time.monotonic, *, late_s: float = _LATE_S
+    ) -> None:
+        self.late_s = late_s
         self._rate, self._clock = rate, clock
         self._paces: dict[str, Pace] = {}
 
@@ -89,3 +95,11 @@ class Paces:
         if organisation not in self._paces:
             self._paces[organisation] = Pace(self._rate, int(_BURST_S * self._rate), self._clock)
         return self._paces[organisation].take()
+
+    async def refuse(self) -> None:
+        """Raise `TooManyRequests`, but not at once.
+
+        A refusal takes as much of the process as a small answer: at once, it would let who asks without a pause take all of it.
+        """
+        await asyncio.sleep(0)
+        raise TooManyRequests("your organisation asks faster than it is answered here: wait a second", after_s=1)

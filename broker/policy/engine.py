@@ -91,6 +91,7 @@ class Batch:
     """Decisions at one instant, and their counts. Not shared between threads; drop it if its transaction is aborted."""
 
     __slots__ = (
+        "_all",
         "_everyone",
         "_filed",
         "_hits",
@@ -120,6 +121,7 @@ class Batch:
         self._tables = tables
         self._everyone = everyone
         self._filed = filed
+        self._all = plans
         self._plans = len(plans)
         self._product = f"{plans[0].agreement.source}/{plans[0].agreement.product}" if plans else ""
         self._now = now
@@ -183,9 +185,9 @@ class Batch:
         return Release(plan.agreement.id, kind, after.reference, without=without)
 
     def introduce(
-        self, known: Previous, papers: Papers = NO_PAPERS, appended: int = FOREVER
+        self, known: Previous, papers: Papers = NO_PAPERS, appended: int = FOREVER, upto: int = FOREVER
     ) -> Sequence[tuple[int, Release]]:
-        """What agreements that came into force since `known` are told of a subject without a new record.
+        """What agreements that came into force since `known`, and by `upto`, are told of a subject without a new record.
 
         Counted as a record is: ask a batch of its own.
         """
@@ -194,6 +196,7 @@ class Batch:
             (index, decision)
             for index, decision in self.decide(known, known.values, Kind.CHANGED, papers, appended)
             if isinstance(decision, Release)
+            and self._all[index].since <= upto
             and (decision.kind is Kind.INITIAL or ((turn := turns.get(index)) is not None and turn.tells(decision)))
         ]
 

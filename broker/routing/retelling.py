@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from broker.model.decision import Kind, Release
-from broker.model.facts import Replay
 from broker.model.notice import Notice, NoticeReason, notice
 from broker.policy.calendar import milliseconds
 from broker.policy.engine import Batch, Previous
@@ -15,10 +14,11 @@ Tells = Callable[[Batch, Previous, Papers, int], Sequence[tuple[int, Release]]]
 """Releases by plan index: of a subject as it is known, with its papers and the instant (ms) at which its record was appended."""
 
 
-def retelling(plan: TopicPlan, replay: Replay | None) -> Tells:
-    """What a replay tells, or (None) what agreements that came into force are told."""
+def retelling(plan: TopicPlan, slice_: Slice) -> Tells:
+    """What a slice tells: a replay's agreement of everybody, or those that came into force before the backfill of whom they missed."""
+    replay = slice_.replay
     if replay is None:
-        return _introducing(plan.engine.newest)
+        return _introducing(plan.engine.newest, slice_.before.reach.at_ms)
     since_ms = 0 if replay.since is None else milliseconds(replay.since)
     return _repeating(plan.index_of(replay.agreement), since_ms)
 
@@ -33,9 +33,11 @@ def notices(plan: TopicPlan, slice_: Slice, lane: int, reason: NoticeReason) -> 
     return [notice(plan.outlets[index].topic, lane, replay.epoch, reason)]
 
 
-def _introducing(newest: int) -> Tells:
+def _introducing(newest: int, upto: int) -> Tells:
+    """What came into force after `upto` waits for the next backfill: else it would be told twice of whom this one has left."""
+
     def tells(batch: Batch, known: Previous, papers: Papers, appended: int) -> Sequence[tuple[int, Release]]:
-        return batch.introduce(known, papers, appended) if known.at < newest else ()
+        return batch.introduce(known, papers, appended, upto) if known.at < newest else ()
 
     return tells
 

@@ -97,7 +97,7 @@ class Router:
         head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
         receipts = work.output(topics.RECEIPTS, lane.number)
         known = lane.previous(plan, {record.key for record in slice_.records if record.key}, slice_.before)
-        tells, batch = retelling(plan, slice_.replay), plan.engine.batch(at.at_ms)
+        tells, batch = retelling(plan, slice_), plan.engine.batch(at.at_ms)
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_BEGINS):
             work.output(told.topic, 0).append(told.row)
         for record in slice_.records:

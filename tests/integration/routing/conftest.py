@@ -108,9 +108,13 @@ class Router4:
         """Step these lanes (all without any) until they have told what papers, the day and new agreements have to tell by now."""
 
         async def tell(lane: int) -> None:
-            await self.routers[lane].step()
-            while self.lanes[lane].subjects.causes(1) or self.reading_again(lane):
+            settled = False
+            while not settled:  # a step that finds nothing to do, after which nothing is under way
                 await self.routers[lane].step()
+                settled = not self.lanes[lane].subjects.causes(1) and not self.reading_again(lane)
+                if settled:
+                    await self.routers[lane].step()
+                    settled = not self.reading_again(lane)
 
         await asyncio.gather(*map(tell, lanes or self.lanes))
 

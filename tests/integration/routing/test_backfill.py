@@ -221,3 +221,23 @@ async def test_a_replay_goes_on_with_another_owner_and_ends_with_its_agreement(
     assert [each for each in stopped if each.offset > last] == []
     with pytest.raises(Conflict, match="suspended"):
         await world.services.replays.request(leuven, since=None, now=second.instant, by="test")
+
+
+async def test_an_agreement_that_comes_into_force_during_a_backfill_is_told_of_everybody_once(
+    world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.routing.rereading._RECORDS", 2)
+    router = await world.router()
+    await router.route(world.topic, await world.publish(*world.people(60, GENT)))
+    await world.agree("inwoners-gent", population=GENT_ONLY)
+    for lane in router.routers.values():
+        await lane.step()
+        await lane.step()
+    assert all(router.reading_again(lane) for lane in router.lanes)
+    voters = await world.agree("verkiezingen-2024", term={"start": "2026-01-01T00:00:00Z", "end": None})
+    for lane in router.routers.values():
+        await lane.step()
+    await router.settle()
+    told = await world.delivered(voters)
+    assert Counter(each.kind for each in told) == {"initial": 60}
+    assert len({each.headers["ce_id"] for each in told}) == 60

@@ -19,7 +19,8 @@ def status(code: int, *headers: str) -> bytes:
 
 @dataclass
 class Receiver:
-    """`calls` are verified events in the order they came, repetitions included; `answer` makes each one's answer.
+    """`calls` are verified events in the order they came, repetitions included, `raw` their bytes with all headers;
+    `answer` makes each one's answer.
 
     An answer of None is none at all: the connection stays open. `drip` sends a good answer byte by byte, for ever.
     """
@@ -30,6 +31,7 @@ class Receiver:
     answer: Callable[[int], bytes | None] = lambda _number: OK
     drip: bool = False
     paths: list[str] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     meanwhile: Callable[[], Any] | None = None
     _server: Any = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -64,13 +66,15 @@ class Receiver:
         writer.close()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
         body = await reader.readexactly(int(headers["content-length"]))
         event = Webhook(self.secret).verify(body, headers)
         assert json.loads(body) == event
         assert event["id"] == headers["webhook-id"]
         assert (event["specversion"], headers["content-type"]) == ("1.0", "application/cloudevents+json")
+        self.raw.append(head + body)
         self.paths.append(first.split(" ")[1])
         self.calls.append(event)
         if self.meanwhile is not None:
