@@ -101,5 +101,5 @@ class Paces:
 
         A refusal takes as much of the process as a small answer: at once, it would let who asks without a pause take all of it.
         """
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.late_s)
         raise TooManyRequests("your organisation asks faster than it is answered here: wait a second", after_s=1)
