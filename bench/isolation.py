@@ -23,7 +23,7 @@ import httpx
 
 from adapters.synthetic import people
 from bench.backfill import Crowd, Latency
-from bench.isolation_agencies import Agency, Receivers, Seen
+from bench.isolation_agencies import EXITS, HANGING, HASTY, REPEATING, SLOW, WATCHED, Agency, Receivers, Seen
 from bench.population import nis_of, publish, set_up
 from broker.cli import figures
 from broker.cli.installation import Installation
@@ -39,10 +39,6 @@ from broker.model.roles import AGENCY
 from broker.settings import variable
 from broker.testing import wait_until
 
-EXITS = ("kafka",) * 8 + ("pull",) * 6 + ("events",) * 3 + ("webhook",) * 3
-"""How each agency reads, by number."""
-
-REPEATING, HASTY, SLOW, HANGING = 12, 13, 16, 19
 _LIVE, _SLOW_BACKLOG = 1000, 5000
 _WARM = 50
 _MOST_S = 3600.0
@@ -188,10 +184,11 @@ class _Run:
     progress: Progress
 
     async def warm(self) -> None:
-        """Return once every exit delivers."""
+        """Return once every exit delivers, and nobody has old deliveries left to read."""
         self.progress("waiting until every exit delivers")
         self.seen.now = "warm"
         taken, names = self.seen.taken, set(EXITS)
+        await wait_until(lambda: REPEATING in self.seen.at_the_end, timeout=_MOST_S)
         await wait_until(
             lambda: all(len(taken.get(("warm", name), ())) >= _WARM for name in names), timeout=_PATIENCE_S
         )
@@ -245,13 +242,12 @@ def _subjects(here: Site, crowd: Crowd, replayed: int) -> Iterator[tuple[int, by
 async def _load(here: Site, crowd: Crowd, seen: Seen, rate: int) -> None:
     """Changes at a steady rate, of every agency's people in turn, until cancelled."""
     k_agreement = [here.keys.get(keys.agreement_key(f"meting-{number}")) for number in range(len(EXITS))]
-    watched = {number for number in range(len(EXITS)) if number not in {REPEATING, HASTY, SLOW, HANGING}}
 
     async def change(producer: Any, number: int) -> None:
         lane, key, value = crowd.row(number)
         found = await (await producer.send(crowd.topic, value, key=key, partition=lane, headers=list(crowd.headers)))
         agency = number % len(EXITS)
-        if agency in watched:
+        if agency in WATCHED:
             identifier = delivery_id(k_agreement[agency], crowd.topic, lane, found.offset)
             seen.acknowledged(identifier.hex(), EXITS[agency])
 
