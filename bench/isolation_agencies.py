@@ -34,8 +34,10 @@ _ENDS = NoticeReason.REPLAY_ENDS.value.encode()
 
 @dataclass(slots=True)
 class Seen:
-    """Deliveries that are awaited, by delivery id, and how long others took, by (phase, exit); `refused`: by phase, agency and status;
-    `at_the_end`: agencies that pull and have read all that there was."""
+    """Deliveries that are awaited, by delivery id, and how long others took, by (phase, exit).
+
+    `refused`: answers that were none, by phase, agency and status; `at_the_end`: agencies that pull and have read all there was.
+    """
 
     started: dict[str, tuple[float, str, str]] = field(default_factory=dict)
     taken: dict[tuple[str, str], list[float]] = field(default_factory=dict)
