@@ -49,13 +49,17 @@ Progress = Callable[[str], None]
 
 @dataclass(slots=True)
 class Figures:
-    """Latencies of the well-behaved sixteen by phase and exit (`all`: together), and resident MB of each process by phase."""
+    """Of the sixteen with whom nothing is wrong: latencies by phase and exit (`all`: together).
+
+    Also resident MB of each process before and after a phase, what was refused (by phase, agency and status), how the flood was
+    answered, and how much the repeating agency read in how many seconds.
+    """
 
     load: Mapping[str, float]
     phases: dict[str, dict[str, Latency]] = field(default_factory=dict)
     memory_mb: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
-    misbehaved: Counter[str] = field(default_factory=Counter)
+    flooded: dict[str, int] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[str, str, int, float, float, float, float]]:
@@ -77,7 +81,7 @@ class Figures:
             "phases": phases,
             "memory_mb": self.memory_mb,
             "refused": self.refused,
-            "misbehaved": self.misbehaved,
+            "flooded": self.flooded,
             "again": self.again,
         }
 
@@ -88,7 +92,8 @@ async def measure(here: Site, *, replayed: int, seconds: float, rate: int, progr
     `replayed` subjects are in the stream of the agency that reads everything again. Raises `RuntimeError` if a delivery to one of
     the others never came.
     """
-    found, seen = Figures({"replayed": replayed, "seconds": seconds, "per_second": rate}), Seen()
+    load = {"replayed": replayed, "seconds": seconds, "per_second": rate, "load_average": os.getloadavg()[0]}
+    found, seen = Figures(load), Seen()
     async with AsyncExitStack() as held:
         progress("starting the installation")
         stack = await _Stack.started(here, held)
@@ -125,11 +130,11 @@ async def measure(here: Site, *, replayed: int, seconds: float, rate: int, progr
             pass
         receivers.hanging.add(b"/%d" % HANGING)
         statuses: Counter[int] = Counter()
-        bad = (agencies[HASTY].flood(statuses), agencies[SLOW].crawl(found.misbehaved))
+        bad = (agencies[HASTY].flood(statuses), agencies[SLOW].crawl())
         async with run.phase("misbehaving"), _beside(*bad):
             await asyncio.sleep(seconds)
         receivers.hanging.clear()
-        found.misbehaved |= {f"flood_{status}": number for status, number in statuses.items()}
+        found.flooded = {f"flood_{status}": number for status, number in statuses.items()}
         async with run.phase("again"):
             again, lanes = agencies[REPEATING], here.lanes
             await again.ask_for_a_replay()
@@ -156,11 +161,7 @@ class _Stack:
     async def started(cls, here: Site, held: AsyncExitStack) -> "_Stack":
         os.environ[variable("webhook_allow")] = HOST  # the children's: the agencies' receivers are on this machine
         figures.forget(here.home)
-        processes = {
-            "api": ("api", "--port", "0", "--json"),
-            "router": ("router",),
-            "webhooks": ("webhooks",),
-        }
+        processes = {"api": ("api", "--port", "0", "--json"), "router": ("router",), "webhooks": ("webhooks",)}
         made = {}
         for name, arguments in processes.items():
             command = [sys.executable, "-m", "broker.cli.main", *arguments, "--data-dir", str(here.home.root)]

@@ -137,7 +137,7 @@ async def _isolation(given: argparse.Namespace) -> None:
     table(("phase", "exit", "deliveries", "p50 ms", "p99 ms", "p50 ÷", "p99 ÷"), found.rows())
     rows = ((phase, name, *held) for phase, known in found.memory_mb.items() for name, held in known.items())
     table(("phase", "process", "MB before", "MB after"), rows)
-    rest = {**found.misbehaved, **found.again, **{f"refused_{name}": times for name, times in found.refused.items()}}
+    rest = {**found.flooded, **found.again, **{f"refused_{name}": times for name, times in found.refused.items()}}
     table(("figure", "value"), rest.items())
 
 
