@@ -38,8 +38,8 @@ KEEP_EVERY_S = 1.0
 
 _GONE = frozenset({"revoked", "ended"})
 _EXPIRED = (
-    "what lies behind the kept position is no longer retained, so deliveries were missed: ask the operator for a "
-    'backfill, then go on from the oldest retained with on_expired="restart"'
+    "what lies behind the kept position is no longer retained, so deliveries were missed: ask for a "
+    'replay (docs/backfill.md), then go on from the oldest retained with on_expired="restart"'
 )
 _log = logging.getLogger("datanuts.client")
 

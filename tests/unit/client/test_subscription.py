@@ -192,7 +192,7 @@ async def test_missed_deliveries_are_told_with_what_to_do(broker: Broker) -> Non
     broker.deliver(*"abcdef")
     broker.positions.kept[AGREEMENT] = Position("1", ("a",))
     broker.first = 3
-    with pytest.raises(errors.PositionExpired, match=r'backfill.*on_expired="restart"'):
+    with pytest.raises(errors.PositionExpired, match=r'replay.*on_expired="restart"'):
         await broker.read()
     assert broker.positions.kept[AGREEMENT].cursor == "1"
     assert ids(await broker.read(on_expired="restart")) == ["d", "e", "f"]
