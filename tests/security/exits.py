@@ -33,7 +33,7 @@ DATA_EXITS = frozenset({*PULLED, *LDES, "events", "file-ndjson", "file-avro", "s
 """Exits that show released values; a scan of one that does not show them would prove nothing."""
 
 _ENDLESS = "/v1/deliveries/{agreement}/events"
-_SHOWN_BY_DATA = ("/v1/deliveries/", "/v1/ldes/")
+SHOWN_BY_DATA = ("/v1/deliveries/", "/v1/ldes/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,20 @@ class Agency:
         found = {name: await self._pages(PULLED[name]) for name in ("pull-json", "pull-ndjson")}
         return found | {"file-ndjson": await self._files("ndjson"), "events": await self._events()}
 
-    async def answers(self) -> Found:
-        """Every address of the HTTP interface that is read, as the agency and as the operator: newer ones included."""
+    async def answers(self) -> dict[str, tuple[int, bytes]]:
+        """Every address of the HTTP interface that is read, newer ones included: the best status, and bytes of both answers.
+
+        It is asked as the operator and, where `data` does not ask it, as the agency.
+        """
         document = (await self.http.get("/openapi.json")).json()
         found = {}
         for path, asked in self._addresses(document):
-            others = () if path.startswith(_SHOWN_BY_DATA) else (("agency", self.http),)
-            for name, client in (*others, ("operator", self.operator)):
-                found[f"GET {path} as {name}"] = _told(await client.get(asked))
+            callers = (self.operator,) if path.startswith(SHOWN_BY_DATA) else (self.operator, self.http)
+            answers = [await client.get(asked) for client in callers]
+            found[path] = min(each.status_code for each in answers), b"\n".join(map(_told, answers))
         for number, trace in enumerate(await self._traces()):
-            found[f"trace {number}"] = _told(await self.operator.get(f"/v1/traces/{trace}"))
+            answer = await self.operator.get(f"/v1/traces/{trace}")
+            found[f"trace {number}"] = answer.status_code, _told(answer)
         return found
 
     async def refusals(self, foreign: str, waiting: str) -> dict[str, tuple[int, bytes]]:

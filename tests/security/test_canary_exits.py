@@ -9,12 +9,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from broker import telemetry
@@ -30,7 +31,7 @@ from tests.faults.crowd import PRODUCT, Crowd
 from tests.integration.webhooks.conftest import Agency as Subscriber
 from tests.integration.webhooks.conftest import sending
 from tests.integration.webhooks.receiver import listening
-from tests.security.exits import DATA_EXITS, Agency, Found, agency_of
+from tests.security.exits import DATA_EXITS, SHOWN_BY_DATA, Agency, Found, agency_of
 from tests.security.test_canary import PERSONS, Planted, by_place, document, filled, texts
 from tests.stage import Stage
 
@@ -98,7 +99,8 @@ def people(stage: Stage, crowd: Crowd, source: str, number: int, rng: random.Ran
     return made
 
 
-async def played(stage: Stage, crowd: Crowd, name: str, number: int, folder: Path) -> tuple[Played, AsyncExitStack]:
+@asynccontextmanager
+async def played(stage: Stage, crowd: Crowd, name: str, number: int, folder: Path) -> AsyncIterator[Played]:
     """Arrivals, departures, strangers, poison, a second version with its backfill, a replay, and every exit after it."""
     rng, source = random.Random(name), f"bron-{name}"
     topic = await stage.declare(source, PRODUCT)
@@ -135,16 +137,29 @@ async def played(stage: Stage, crowd: Crowd, name: str, number: int, folder: Pat
         *((each, _FIRST) for each in leave),
         *((each, ()) for each in (*moved, *strangers, *torn)),
     ]
-    held = AsyncExitStack()
-    agency = await held.enter_async_context(agency_of(stage, agreement))
-    found = await agency.data(folder) | {"webhook": await webhook(stage, agreement)} | await agency.answers()
-    refusals = await agency.refusals(foreign, waiting)
-    assert {name: status for name, (status, _) in refusals.items()} == REFUSALS
-    found |= {f"refusal: {name}": body for name, (_, body) in refusals.items()}
-    found |= await by_place(stage, agreement)
-    assert found[topics.quarantine(source, PRODUCT)].count(b"persoon.v1") >= len(torn)
-    return Played(agency, stated, before, found), held
+    async with agency_of(stage, agreement) as agency:
+        answers, refusals = await agency.answers(), await agency.refusals(foreign, waiting)
+        others = (path for path in answers if not path.startswith(SHOWN_BY_DATA))
+        assert {path for path in others if answers[path][0] != httpx.codes.OK} == EMPTY
+        assert {name: status for name, (status, _) in refusals.items()} == REFUSALS
+        found = await agency.data(folder) | {"webhook": await webhook(agency)}
+        found |= {name: body for name, (_, body) in [*answers.items(), *refusals.items()]}
+        found |= await by_place(stage, agreement)
+        assert found[topics.quarantine(source, PRODUCT)].count(b"persoon.v1") >= len(torn)
+        yield Played(agency, stated, before, found)
 
+
+EMPTY = {
+    "/v1/agreements/{agreement}/dossiers",
+    "/v1/agreements/{agreement}/dossiers/count",
+    "/v1/agreements/{agreement}/consents",
+    "/v1/agreements/{agreement}/pseudonyms",
+    "/v1/agreements/{agreement}/pseudonyms/map",
+    "/v1/agreements/{agreement}/webhook",
+    "/v1/products/{organisation}/{product}/growth",
+    "/v1/traces/{trace}",
+}
+"""Addresses that hold nothing of this agreement for those who ask; the webhook's and traces are looked at apart."""
 
 REFUSALS = {
     "bad cursor": 400,
@@ -183,25 +198,26 @@ async def replayed(stage: Stage, agreement: str) -> bool:
     return [header(each.headers, "ce_reason") for each in told].count(b"REPLAY_ENDS") == stage.lanes
 
 
-async def webhook(stage: Stage, agreement: str) -> bytes:
-    """Every call as the agency's server gets it."""
-    items = await stage.read(stage.delivery_topic(agreement))
+async def webhook(agency: Agency) -> bytes:
+    """Every call as the agency's server gets it, and what the broker tells of them."""
+    items = await agency.stage.read(agency.stage.delivery_topic(agency.agreement))
     expected = {header(each.headers, "ce_id") for each in items} - {None}
-    subscriber = Subscriber(stage, agreement)
+    subscriber = Subscriber(agency.stage, agency.agreement)
     async with listening() as receiver:
         await subscriber.subscribe(receiver)
-        async with sending(stage):
+        async with sending(agency.stage):
             await wait_until(lambda: expected <= {each["id"].encode() for each in receiver.calls}, timeout=90)
-        await subscriber.webhooks.remove(agreement, subscriber.name)
-    return b"\n".join(receiver.raw)
+        standing = await agency.http.get(f"/v1/agreements/{agency.agreement}/webhook")
+        assert standing.status_code == httpx.codes.OK
+        await subscriber.webhooks.remove(agency.agreement, subscriber.name)
+    return b"\n".join([*receiver.raw, standing.content])
 
 
 @pytest.fixture(scope="module")
 async def scene(
     stage: Stage, crowd: Crowd, unique: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Played]:
-    made, held = await played(stage, crowd, unique("kanarie"), 24, tmp_path_factory.mktemp("exits"))
-    async with held:
+    async with played(stage, crowd, unique("kanarie"), 24, tmp_path_factory.mktemp("exits")) as made:
         yield made
 
 
@@ -275,6 +291,5 @@ async def test_a_value_in_a_log_line_or_a_span_is_found_where_the_filter_lets_it
 async def test_many_people_through_every_exit(
     stage: Stage, crowd: Crowd, unique: Callable[[str], str], tmp_path: Path
 ) -> None:
-    made, held = await played(stage, crowd, unique("kanaries"), 600, tmp_path)
-    async with held:
+    async with played(stage, crowd, unique("kanaries"), 600, tmp_path) as made:
         print(held_in(made))  # noqa: T201 - a figure, shown with -s
