@@ -65,7 +65,7 @@ class Played:
         planted = Planted()
         for value, paths in self.stated:
             planted.add(value, [path for path in paths if path not in but])
-        everything = planted.canaries(b"")
+        everything = planted.canaries()
         return list(set(everything) - seen(self.before, everything))
 
     def released(self) -> list[bytes]:
