@@ -6,7 +6,6 @@ of them once more. Whole records that are outside of the population, or unreadab
 
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,14 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from broker import telemetry
 from broker.api import deliveries
 from broker.control.dev_signing import bring_into_force
 from broker.delivery.streams import Egress
 from broker.errors import Invalid
 from broker.model import topics
 from broker.model.record import header
-from broker.telemetry import Event, logs, spans
 from broker.testing import wait_until
 from tests.faults.crowd import PRODUCT, Crowd
 from tests.integration.webhooks.conftest import Agency as Subscriber
@@ -265,25 +262,6 @@ async def test_a_value_in_an_error_is_found(scene: Played, monkeypatch: pytest.M
     monkeypatch.setattr(deliveries, "position_of", refuse)
     answers = await scene.agency.refusals(scene.agency.agreement, scene.agency.agreement)
     assert hits({name: body for name, (_, body) in answers.items()}, scene.canaries()) == {"bad cursor": 1}
-
-
-async def test_a_value_in_a_log_line_or_a_span_is_found_where_the_filter_lets_it_through(
-    scene: Played, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    canary = f"{random.Random(str(scene.agency.agreement)).getrandbits(128):032x}"
-
-    def tell() -> None:
-        now = time.time_ns()
-        telemetry.log(Event.HTTP_UNEXPECTED, place=canary)
-        telemetry.batch_span(f"Step {canary}", start_ns=now, end_ns=now, attributes={})
-
-    tell()
-    assert hits(await by_place(scene.agency.stage), [canary.encode()]) == {}
-    monkeypatch.setattr(logs, "safe_fields", dict)
-    monkeypatch.setattr(spans, "safe_name", str)
-    tell()
-    shown = hits(await by_place(scene.agency.stage), [canary.encode()])
-    assert {name.partition("-")[0] for name in shown} == {"logs/api.log", "spans.db"}
 
 
 @pytest.mark.long
