@@ -31,7 +31,6 @@ from broker.model import topics
 from broker.model.facts import Organisation
 from broker.model.record import SourceEnvelope, traceparent
 from broker.policy import documents, yamltext
-from broker.policy.calendar import milliseconds
 from broker.policy.standing import Standing
 from broker.routing.told import have_told
 from broker.schema.avro import Schema, load_schema
@@ -200,11 +199,11 @@ class Stage:
 
     async def told(self, topic: str, within: float = 60.0) -> None:
         """Return once the lanes have told every agreement in force of the subjects of `topic` that were there before it."""
-        entries = self.stack.site.control.state.agreements.values()
-        own = (entry for entry in entries if topics.source(entry.source, str(entry.document["product"])) == topic)
-        newest = max((milliseconds(entry.activated_at) for entry in own if entry.activated_at is not None), default=0)
+        agreements = list(self.stack.site.control.state.agreements.values())
         async with self.stack.site.clients.consumer(topics.ROUTER_GROUP) as consumer:
-            await wait_until(lambda: have_told(consumer, topic, range(self.lanes), newest), timeout=within, every=0.25)
+            await wait_until(
+                lambda: have_told(consumer, agreements, topic, range(self.lanes)), timeout=within, every=0.25
+            )
 
     async def declare(self, source: str, product: str) -> str:
         """Have another source publish `product`; returns its topic."""

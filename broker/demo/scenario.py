@@ -25,7 +25,6 @@ from broker.demo.watch import Watch
 from broker.errors import BrokerUnavailable
 from broker.model import keyed, topics
 from broker.model.decision import Kind
-from broker.policy.calendar import milliseconds
 from broker.routing.told import have_told
 
 TOPIC = topics.source(SOURCE, PRODUCT)
@@ -118,12 +117,10 @@ class Scenario:
     async def _told(self) -> None:
         """Return once agreements that came into force anew have been told of whom an earlier run left behind."""
         site = self.stage.site
-        entries = site.control.state.agreements.values()
-        own = (entry for entry in entries if topics.source(entry.source, str(entry.document["product"])) == TOPIC)
-        newest = max((milliseconds(entry.activated_at) for entry in own if entry.activated_at is not None), default=0)
+        agreements = list(site.control.state.agreements.values())
         try:
             async with site.clients.consumer(topics.ROUTER_GROUP) as consumer, asyncio.timeout(_TOLD_S):
-                while not await have_told(consumer, TOPIC, range(site.lanes), newest):
+                while not await have_told(consumer, agreements, TOPIC, range(site.lanes)):
                     await site.control.wait_for_change(site.control.state.epoch, timeout=_LOOK_S)
         except TimeoutError as error:
             raise BrokerUnavailable("the routers did not tell of whom an earlier run left behind") from error

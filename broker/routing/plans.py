@@ -43,10 +43,15 @@ class TopicPlan:
     select: Callable[[bytes, Offsets], tuple[bytes, ...]]
     outlets: tuple[Outlet, ...]
     wall: SubjectWall | None
+    _indexes: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        indexes = {outlet.agreement: index for index, outlet in enumerate(self.outlets)}
+        object.__setattr__(self, "_indexes", indexes)
 
     def index_of(self, agreement: str) -> int | None:
         """Where an agreement stands among the plans and outlets; None where it is not on this topic."""
-        return next((index for index, outlet in enumerate(self.outlets) if outlet.agreement == agreement), None)
+        return self._indexes.get(agreement)
 
     def walk(self, value: bytes) -> Offsets:
         """Cut points of a framed value; raises `PoisonRecord`."""
