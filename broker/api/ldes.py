@@ -19,10 +19,10 @@ from broker.api.auth import Caller, Principal
 from broker.api.reading import Reading
 from broker.api.services import Broker, Services
 from broker.delivery import ldes, linked, tree, turtle
-from broker.delivery.linked import Json
 from broker.delivery.streams import Message, Stream
 from broker.errors import StreamStopped
 from broker.model.record import header
+from broker.schema.linked_terms import Json, NodeType
 from broker.telemetry import record_spans
 
 routes = APIRouter(prefix="/v1/ldes", tags=["ldes"])
@@ -106,9 +106,7 @@ async def _standing(reading: Reading) -> Stream:
     return stream
 
 
-def _members(
-    reading: Reading, stream: Stream, messages: tuple[Message, ...]
-) -> Sequence[tuple[linked.NodeType | None, Json]]:
+def _members(reading: Reading, stream: Stream, messages: tuple[Message, ...]) -> Sequence[tuple[NodeType | None, Json]]:
     broker, egress = reading.broker, reading.request.app.state.egress
     return list(ldes.members(messages, stream, broker.control.state, egress, broker.iri_base))
 

@@ -14,6 +14,7 @@ from broker.delivery.streams import Egress, Message, Stream, cursor, item
 from broker.model.facts import RegisteredSchema
 from broker.model.record import schema_id_of
 from broker.policy.odrl_terms import BASE
+from broker.schema.linked_terms import node_type
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -113,7 +114,7 @@ def as_avro(page: Page) -> bytes:
 
 def as_json_ld(page: Page) -> bytes:
     """The items as nodes (`linked`), in order, with the context that gives their fields OSLO's terms."""
-    type_ = None if page.schema is None else linked.node_type(page.schema, page.base)
+    type_ = None if page.schema is None else node_type(page.schema, page.base)
     iris = linked.Iris(page.base, page.stream.agreement)
     nodes = [linked.member(item, iris, type_ if item.get("data") is not None else None) for item in page.items()]
     head = {"agreement": page.stream.agreement, "items": nodes, "next": page.next}

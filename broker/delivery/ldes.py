@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.delivery import linked
-from broker.delivery.linked import Iris, Json, NodeType, node_type
+from broker.delivery.linked import Iris
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Message, Stream, item
 from broker.delivery.tree import OFFSETS, first_offset
@@ -15,6 +15,7 @@ from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.record import schema_id_of
 from broker.schema.avro import load_schema
+from broker.schema.linked_terms import Json, NodeType, node_type
 
 _AT_ONCE = 1000
 _SCAN_S = 20.0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from broker.delivery import linked
-from broker.delivery.linked import Json, NodeType, Property
+from broker.schema.linked_terms import XSD, Json, NodeType, Property
 
 OFFSETS = 250
 """Offsets of the topic per page; another number would give every page other members."""
@@ -110,7 +110,7 @@ def _shape(type_: NodeType | None, iri: str) -> Json:
             "shape-path": linked.GENERATED_AT,
             "min-count": 1,
             "max-count": 1,
-            "datatype": f"{linked.XSD}dateTime",
+            "datatype": f"{XSD}dateTime",
         },
     ]
     own = {linked.VERSION_OF, linked.GENERATED_AT}
@@ -153,7 +153,7 @@ _CONTEXT: Json = {
         {
             "polling-interval": ("pollingInterval", None),
             "immutable": ("immutable", None),
-            "full-log-duration": ("fullLogDuration", f"{linked.XSD}duration"),
+            "full-log-duration": ("fullLogDuration", f"{XSD}duration"),
         },
         {
             "timestamp-path": "timestampPath",
@@ -166,7 +166,7 @@ _CONTEXT: Json = {
     ),
     **_terms(
         _TREE,
-        {"relation-value": ("value", f"{linked.XSD}duration")},
+        {"relation-value": ("value", f"{XSD}duration")},
         {"view": "view", "shape": "shape", "relation": "relation", "node": "node"},
     ),
 }

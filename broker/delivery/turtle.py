@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.delivery.linked import DCT, PROV, XSD
+from broker.schema.linked_terms import DCT, PROV, XSD
 
 MEDIA_TYPE = "text/turtle"
 
@@ -60,11 +60,12 @@ class _Writer:
                 continue
             term = terms[name]
             scoped = {**terms, **term["@context"]} if "@context" in term else terms
-            written = [self.value(each, term.get("@type"), scoped) for each in _listed(value)]
+            language = term.get("@language")
+            written = [self.value(each, term.get("@type"), scoped, language) for each in _listed(value)]
             if written:
                 yield f"{self.iri(term['@id'])} {', '.join(dict.fromkeys(written))}"
 
-    def value(self, value: Any, type_: str | None, terms: Mapping[str, Any]) -> str:
+    def value(self, value: Any, type_: str | None, terms: Mapping[str, Any], language: str | None = None) -> str:
         match value:
             case Mapping() if "@value" in value:
                 return self.literal(value["@value"], value.get("@type"))
@@ -72,6 +73,8 @@ class _Writer:
                 return self.node(value, terms)
             case str() if type_ == "@id":
                 return self.iri(value)
+            case str() if language is not None:
+                return f"{self.literal(value, None)}@{language}"
             case _:
                 return self.literal(value, type_)
 

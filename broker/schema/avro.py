@@ -21,6 +21,7 @@ from broker.schema.types import Array, Enumeration, Fixed, Nullable, Primitive, 
 
 _PRODUCT = re.compile(r"[a-z][a-z0-9_-]*\.v[1-9][0-9]*", re.ASCII)
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+_OWN = "urn:datanuts:"
 _ROLES = (None, "principal", "mentioned")
 _TEXT, _OPTIONAL_TEXT = Primitive("string"), Nullable(Primitive("string"))
 _HEAD: tuple[tuple[str, Type | None], ...] = (
@@ -216,7 +217,7 @@ def _leaf(
 
 def _stated(attributes: Mapping[str, Any], path: str) -> None:
     iri, doc = attributes.get("iri"), attributes.get("doc")
-    if not isinstance(iri, str) or "://" not in iri:
+    if not isinstance(iri, str) or not ("://" in iri or iri.startswith(_OWN)):
         raise SchemaRefused("IRI", path, "`iri` names the concept or property in full")
     if not isinstance(doc, str) or not doc.strip():
         raise SchemaRefused("DOC", path, "`doc` says what the value means")

@@ -12,9 +12,10 @@ from rdflib import Graph
 from adapters.synthetic_people import people
 from adapters.synthetic_things import enterprises, roadworks
 from broker.delivery import linked
-from broker.delivery.linked import EDTF, XSD, Iris, NodeType, node_type
+from broker.delivery.linked import Iris
 from broker.model.agreement import ReleasedField, Transform
 from broker.schema.avro import Schema, load_schema
+from broker.schema.linked_terms import EDTF, XSD, NodeType, node_type
 from broker.schema.projection import compile_projection
 
 ROOT = Path(__file__).parents[3]

@@ -11,9 +11,9 @@ from rdflib.compare import isomorphic
 
 from broker.delivery import linked
 from broker.delivery.formats import FORMS, JSON, Page, rendered
-from broker.delivery.linked import EDTF, NodeType, node_type
 from broker.delivery.turtle import turtle
 from broker.model.agreement import ReleasedField, Transform
+from broker.schema.linked_terms import EDTF, NodeType, node_type
 from tests.unit.delivery.linked_data import (
     ADDRESS,
     BASE,

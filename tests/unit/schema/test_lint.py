@@ -99,6 +99,7 @@ def test_a_type_that_cannot_be_guarded_is_refused(person: Json, member: Any, typ
     [
         ({"iri": None}, "IRI"),
         ({"iri": "persoon"}, "IRI"),
+        ({"iri": "persoon:naam"}, "IRI"),
         ({"doc": " "}, "DOC"),
         ({"class": None}, "CLASS"),
         ({"class": "secret"}, "CLASS"),
