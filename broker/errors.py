@@ -20,6 +20,7 @@
         ├── Invalid               malformed or contradictory input
         │   ├── SchemaRefused     a schema breaks a rule of the lint
         │   ├── AgreementRefused  an agreement breaks a clause
+        │   ├── MappingRefused    a mapping does not fit its product's schema
         │   ├── NotAcceptable     the answer exists in other forms only
         │   ├── AddressRefused    a URL that the broker does not call
         │   └── TooLarge          the request is larger than this place reads
@@ -183,6 +184,18 @@ class AgreementRefused(Invalid):
 
     def __init__(self, findings: tuple[tuple[str, str, str], ...]) -> None:
         super().__init__("; ".join(f"{path}: {text} [{code}]" for code, path, text in findings))
+        self.findings = findings
+
+
+class MappingRefused(Invalid):
+    """A mapping does not fit its product's schema; `findings` lists (line, path, what to do) of `file`."""
+
+    code = "MAPPING_REFUSED"
+
+    def __init__(self, file: str, findings: tuple[tuple[int, str, str], ...]) -> None:
+        told = (f"{file}:{line}: {path}{': ' if path else ''}{text}" for line, path, text in findings)
+        super().__init__("; ".join(told))
+        self.file = file
         self.findings = findings
 
 
