@@ -6,8 +6,12 @@ from fastapi import APIRouter, Path
 
 from broker.api.auth import OPERATOR, SUPERVISOR, Caller
 from broker.api.services import Broker, Span
-from broker.delivery.trail import TracedReceipt
+from broker.delivery.trail import TracedDecision, TracedReceipt
 from broker.errors import NotFound
+from broker.model.facts import ControlState
+from broker.model.mandates import Actor
+from broker.model.readers import readers_of
+from broker.policy.calendar import instant_of
 
 routes = APIRouter(prefix="/v1/traces", tags=["traces"])
 
@@ -18,8 +22,13 @@ async def show_trace(
     broker: Broker,
     caller: Caller,
 ) -> dict[str, Any]:
-    """Spans and receipts of the record and of its deliveries; a delivery id leads to the record it came from."""
+    """Spans and receipts of the record and of its deliveries; a delivery id leads to the record it came from.
+
+    Each release names its agency (`principal`) and the processors that could read it under a mandate (`actors`): those of
+    when it was decided, and with `later` those let in while it was kept.
+    """
     caller.require(OPERATOR, SUPERVISOR)
+    await broker.control.read_to_head()
     receipts = await broker.receipts.find(bytes.fromhex(trace))
     source = receipts[0].trace if receipts else trace
     spans = [_span(span, None) for span in broker.spans.find(source)]
@@ -32,7 +41,7 @@ async def show_trace(
     return {
         "trace": source,
         "spans": sorted(spans, key=lambda span: span["startMs"]),
-        "receipts": [_receipt(receipt) for receipt in receipts],
+        "receipts": [_receipt(receipt, broker.control.state) for receipt in receipts],
     }
 
 
@@ -46,7 +55,7 @@ def _span(span: Span, agreement: str | None) -> dict[str, Any]:
     }
 
 
-def _receipt(receipt: TracedReceipt) -> dict[str, Any]:
+def _receipt(receipt: TracedReceipt, state: ControlState) -> dict[str, Any]:
     return {
         "topic": receipt.topic,
         "lane": receipt.lane,
@@ -62,7 +71,28 @@ def _receipt(receipt: TracedReceipt) -> dict[str, Any]:
                 "kind": leaf.kind,
                 "reason": leaf.reason,
                 "delivery": leaf.delivery,
+                **_readers(leaf, receipt, state),
             }
             for leaf in receipt.decisions
         ],
+    }
+
+
+def _readers(leaf: TracedDecision, receipt: TracedReceipt, state: ControlState) -> dict[str, Any]:
+    """Nobody of a withhold: there was nothing to read."""
+    decided_at = instant_of(receipt.decided_at_ms)
+    found = leaf.delivery and readers_of(state, leaf.agreement, leaf.version, receipt.epoch, decided_at)
+    return {
+        "principal": found.principal if found else None,
+        "actors": [_actor(each) for each in found.actors] if found else [],
+    }
+
+
+def _actor(actor: Actor) -> dict[str, Any]:
+    return {
+        "processor": actor.processor,
+        "reference": actor.reference,
+        "since": actor.since.isoformat(),
+        "until": actor.until and actor.until.isoformat(),
+        "later": actor.later,
     }

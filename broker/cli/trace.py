@@ -36,6 +36,7 @@ def _trace(given: argparse.Namespace) -> None:
                     machine(line)
                 else:
                     say(f"{line['agreement']}: {line['outcome']}{_because(line)}")
+                    _say_actors(line)
             return
     if given.json:
         machine(found)
@@ -69,6 +70,7 @@ def _line(
     item: Mapping[str, Any], leaf: Mapping[str, Any] | None, receipt: Mapping[str, Any], document: Any
 ) -> dict[str, Any]:
     line = {"agreement": item["id"], "outcome": "withheld", "reason": None, "text": "", "delivery": None}
+    line |= {"principal": None, "actors": []}
     if leaf is None:
         if item["activatedAt"] is None:
             return line | {"reason": "NOT_ACTIVE", "text": "the agreement was never approved by the source's owner"}
@@ -80,7 +82,8 @@ def _line(
         text = "the record lies outside the agreement's population (counted, never receipted)"
         return line | {"reason": "OUTSIDE_POPULATION", "text": text}
     if leaf["outcome"] == "release":
-        return line | {"outcome": f"delivered as {leaf['kind']}", "delivery": leaf["delivery"]}
+        readers = {name: leaf[name] for name in ("principal", "actors")}
+        return line | {"outcome": f"delivered as {leaf['kind']}", "delivery": leaf["delivery"], **readers}
     return line | {"reason": leaf["reason"], "text": _SENTENCES.get(leaf["reason"], "see the reason code")}
 
 
@@ -119,6 +122,18 @@ def _shown(found: Mapping[str, Any]) -> None:
             for leaf in receipt["decisions"]
         ]
         table(("agreement", "outcome", "kind", "reason or delivery"), rows)
+        for leaf in receipt["decisions"]:
+            _say_actors(leaf)
+
+
+def _say_actors(released: Mapping[str, Any]) -> None:
+    for actor in released["actors"]:
+        until = f" until {actor['until'][:19]}Z" if actor["until"] else ""
+        later = ", after the decision, while it was kept" if actor["later"] else ""
+        say(
+            f"  {released['agreement']}: {actor['processor']} could read it for {released['principal']} "
+            f"[{actor['reference']}] since {actor['since'][:19]}Z{until}{later}"
+        )
 
 
 def _identifier(text: str) -> str:

@@ -359,7 +359,7 @@ class ControlState:
         data = fact.data
         if fact.type in _MANDATE:
             given = fact.type is FactType.MANDATE_GIVEN
-            return self.mandates.give(data, fact.at, offset) if given else self.mandates.end(data, fact.at)
+            return self.mandates.give(data, fact.at, offset) if given else self.mandates.end(data, fact.at, offset)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
         elif fact.type is FactType.CREDENTIAL:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from broker.errors import Unauthenticated
 from broker.kafka.clients import KafkaAccess, probe
 from broker.model import topics
 from broker.testing import wait_until
-from tests.faults.crowd import PRODUCT, SOURCE, Crowd
+from tests.faults.crowd import PRODUCT, SOURCE, TOPIC, Crowd
 from tests.stage import ROOT, Stage, installation
 
 pytestmark = pytest.mark.timeout(180)
@@ -126,6 +127,25 @@ async def refused(access: KafkaAccess) -> bool:
     except Unauthenticated:
         return True
     return False
+
+
+async def page_of(stage: Stage, token: str, agreement: str, **query: Any) -> dict[str, Any]:
+    """The next page that is not empty."""
+
+    async def page() -> Any:
+        found = await call(stage, token, "GET", f"/v1/deliveries/{agreement}?{urlencode({'wait': 5, **query})}")
+        return found["items"] and found
+
+    return dict(await wait_until(page, timeout=60))
+
+
+async def actors(stage: Stage, agreement: str, delivery: str) -> list[dict[str, Any]]:
+    """Who could read a delivery for its agency, as the operator is told."""
+    found = await ask(stage, "operator", "GET", f"/v1/traces/{delivery}")
+    leaves = [leaf for receipt in found["receipts"] for leaf in receipt["decisions"]]
+    (leaf,) = (leaf for leaf in leaves if leaf["delivery"] == delivery)
+    assert (leaf["agreement"], leaf["principal"]) == (agreement, AGENCY)
+    return list(leaf["actors"])
 
 
 async def test_from_the_catalogue_to_the_first_record_without_anybodys_hand(
@@ -238,17 +258,21 @@ async def test_a_processor_reads_for_its_agency_until_the_mandate_ends(
     bearer = {"Authorization": f"Bearer {held['token']}"}
     path, topic = f"/v1/deliveries/{agreement}", topics.delivery(AGENCY, agreement)
     url = stage.stack.connection.api
+    own = stage.stack.home.credential_of(AGENCY).token
+    early = await page_of(stage, own, agreement)
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60, headers=bearer) as door:
         assert (await door.get(path)).status_code == 404
         give = ("mandate", "give", helper, "--agreement", agreement, "--reference", "VO-2026-7", "--as", AGENCY)
         await datanuts(stage, *give)
-
-        async def first() -> Any:
-            answer = await door.get(f"{path}?wait=5")
-            assert answer.is_success, answer.text
-            return answer.json()["items"] and answer.json()
-
-        page = await wait_until(first, timeout=60)
+        assert (await page_of(stage, held["token"], agreement))["items"][0] == early["items"][0]
+        (of_one,) = await actors(stage, agreement, early["items"][0]["id"])
+        assert (of_one["processor"], of_one["reference"], of_one["later"]) == (helper, "VO-2026-7", True)
+        await stage.drained(TOPIC)
+        await stage.told(TOPIC)
+        start = (await page_of(stage, own, agreement, limit=1000))["next"]
+        await register.publish(1)
+        page = await page_of(stage, held["token"], agreement, after=start)
+        assert [each["later"] for each in await actors(stage, agreement, page["items"][0]["id"])] == [False]
         assert (await door.get(f"/v1/deliveries/{other}")).status_code == 404
         assert (await door.post(f"/v1/agreements/{agreement}/replays")).status_code == 403
         async with reader(login(stage, held), topic) as consumer:
@@ -271,6 +295,10 @@ async def test_a_processor_reads_for_its_agency_until_the_mandate_ends(
                 return polled is not None and polled.error() is not None
 
             await wait_until(is_shut_out, timeout=60)
+    unread = await page_of(stage, own, agreement, after=page["next"])
+    assert await actors(stage, agreement, unread["items"][0]["id"]) == []
+    (of_one,) = await actors(stage, agreement, early["items"][0]["id"])
+    assert of_one["until"] is not None
     assert [
         each.principal for each in await stage.stack.site.admin.grants(topic=topic) if helper in each.principal
     ] == []

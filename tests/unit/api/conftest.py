@@ -320,7 +320,8 @@ class Receipts:
         if identifier not in {bytes([1]) * 16, bytes([2]) * 16}:
             return ()
         leaf = TracedDecision("parkeren", 1, "release", "changed", None, "02" * 16)
-        return (TracedReceipt("source.rijksregister.persoon.v1", 3, 7, 21, 1000, 1004, "01" * 16, (leaf,)),)
+        at_ms = int(NOW.timestamp() * 1000)
+        return (TracedReceipt("source.rijksregister.persoon.v1", 3, 7, 21, at_ms, at_ms + 4, "01" * 16, (leaf,)),)
 
     async def at(self, lane: int, offset: int) -> TracedReceipt | None:
         raise AssertionError((lane, offset))

@@ -1,6 +1,9 @@
 """What the routes hand to the use-cases, and what they tell the caller."""
 
-from tests.unit.api.conftest import World, bearer, document
+from typing import Any
+
+from broker.model.facts import FactType
+from tests.unit.api.conftest import NOW, World, bearer, document
 
 
 async def test_a_request_is_registered_in_the_callers_name(world: World) -> None:
@@ -85,6 +88,28 @@ async def test_a_delivery_id_leads_the_operator_to_the_records_trace(world: Worl
         ]
         assert body["receipts"][0]["decisions"][0]["outcome"] == "release"
         assert "subject" not in body["receipts"][0]
+
+
+async def test_a_release_names_its_agency_and_who_could_read_for_it(world: World) -> None:
+    async def decision() -> dict[str, Any]:
+        body = (await world.http.get(f"/v1/traces/{'02' * 16}", headers=bearer("operator"))).json()
+        (only,) = body["receipts"][0]["decisions"]
+        return dict(only)
+
+    told = await decision()
+    assert (told["principal"], told["actors"]) == ("gent-parkeren", [])
+    pair = {"organisation": "gent-parkeren", "processor": "softwarehuis"}
+    about = "mandate/gent-parkeren/softwarehuis"
+    given = {**pair, "reference": "VO-1", "agreements": ["parkeren"]}
+    assert world.control.state.epoch >= 21, "the receipt's: its lane did not know what is given from here on"
+    await world.control.append(FactType.MANDATE_GIVEN, about, given, by="gent-parkeren")
+    (actor,) = (await decision())["actors"]
+    assert actor == {
+        "processor": "softwarehuis", "reference": "VO-1", "since": NOW.isoformat(), "until": None, "later": True,
+    }  # fmt: skip
+    other = {**given, "agreements": ["jeugd"]}
+    await world.control.append(FactType.MANDATE_GIVEN, about, other, by="gent-parkeren")
+    assert (await decision())["actors"] == []
 
 
 async def test_an_unknown_trace_is_told_as_such(world: World) -> None:

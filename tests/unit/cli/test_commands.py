@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from broker.cli.datadir import DataDir
 from broker.cli.main import main
 from broker.errors import ConfigError
-from tests.unit.api.conftest import World
+from broker.model.facts import Fact, FactType
+from tests.unit.api.conftest import NOW, World
 from tests.unit.cli.conftest import Run
 
 ROOT = Path(__file__).parents[3]
@@ -203,6 +205,20 @@ def test_a_trace_shows_steps_and_decisions(run: Run, capsys: pytest.CaptureFixtu
 def test_why_says_in_one_line_what_an_agency_got(run: Run, capsys, agency: str, told: str) -> None:
     assert run("trace", "01" * 16, "--why", agency) == 0
     assert capsys.readouterr().out.splitlines()[0].startswith(told)
+
+
+def test_a_trace_says_who_could_read_for_the_agency(run: Run, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    begin = NOW - timedelta(days=1)
+    data = {"organisation": "gent-parkeren", "processor": "softwarehuis", "reference": "VO-1"}
+    fact = Fact("m", FactType.MANDATE_GIVEN, "mandate/gent-parkeren/softwarehuis", 0, begin, "gent-parkeren", data)
+    assert world.control.state.apply(world.control.state.epoch + 1, fact)
+    line = "  parkeren: softwarehuis could read it for gent-parkeren [VO-1] since 2026-11-23T12:00:00Z"
+    for words in (("trace", "01" * 16), ("trace", "01" * 16, "--why", "gent-parkeren")):
+        assert run(*words) == 0
+        assert [told for told in capsys.readouterr().out.splitlines() if told.startswith(line)]
+    assert run("trace", "01" * 16, "--why", "gent-parkeren", "--json") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (told["principal"], told["actors"][0]["processor"]) == ("gent-parkeren", "softwarehuis")
 
 
 def test_why_names_default_deny_for_an_agency_without_agreement(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
