@@ -16,9 +16,11 @@ from broker.delivery.tally import DELIVERED, WITHHELD, Day
 from broker.errors import Conflict
 from broker.model import topics
 from broker.model.agreement import State
+from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.webhook_book import Subscription
 from broker.policy.calendar import instant_of, milliseconds
+from broker.routing.told import Positions, Telling, backfilled, in_force_since, replayed
 
 routes = APIRouter(prefix="/v1/agreements", tags=["subscriptions"])
 
@@ -67,10 +69,32 @@ async def show_subscription(
         "lastDelivery": _iso(ends.last_delivery_ms),
         "wholeThrough": _iso(whole_through(progress, now_ms)),
         "sourceLastRecord": _iso(progress.last_record_ms),
+        **_told(broker.control.state, entry, progress.positions),
         "periodicity": (entry.document.get("conditions") or {}).get("periodicity"),
         "quietHours": quiet_hours,
         "alerts": found,
     }
+
+
+def _told(state: ControlState, entry: AgreementEntry, positions: Positions) -> dict[str, Any]:
+    """How far the lanes are with telling of the subjects that were there: in offsets of the source, so that it counts nobody.
+
+    A replay that is `over` was read to its end or given up: the stream's REPLAY_ENDS say which.
+    """
+    since, replay = in_force_since(entry, state.versions_of(entry.id)), state.replays.get(entry.id)
+    delivers = entry.state is State.ACTIVE and state.announcements.halts(entry) is None
+    backfill = backfilled(since, positions) if delivers and since is not None else None
+    again = replayed(replay.epoch, positions) if replay is not None else None
+    return {
+        "backfill": _telling(backfill, len(positions), "done"),
+        "replay": {"run": None if replay is None else replay.epoch, **_telling(again, len(positions), "over")},
+    }
+
+
+def _telling(telling: Telling | None, lanes: int, end: str) -> dict[str, Any]:
+    found = telling or Telling(0, lanes, 0)
+    state = "none" if telling is None else end if telling.done else "running"
+    return {"state": state, "lanesDone": found.lanes_done, "lanes": lanes, "percent": found.percent}
 
 
 def _exits(ends: Ends, uses: Uses, agreement: str, webhook: Subscription | None) -> dict[str, Any]:

@@ -43,6 +43,10 @@ def _status(given: argparse.Namespace) -> None:
 def _standing(held: Mapping[str, Any]) -> Iterator[str]:
     yield f"last delivery: {held['lastDelivery'] or 'none retained'}; whole through {held['wholeThrough'] or 'not known'}"
     yield f"source's last record: {held['sourceLastRecord'] or 'none'}"
+    for name in ("backfill", "replay"):
+        if (found := held[name])["state"] != "none":
+            far = f", {found['lanesDone']} of {found['lanes']} lanes, {found['percent']} %"
+            yield f"{name}: {found['state']}{far if found['state'] == 'running' else ''}"
     http, kafka, end = held["exits"]["http"], held["exits"]["kafka"], held["end"]
     if http:
         yield f"http: handed out up to {http['handedOut']} of {end} on {http['day']}, at most {http['behindAtMost']} behind"

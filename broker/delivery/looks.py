@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
@@ -58,12 +58,13 @@ class Ends:
 class Progress:
     """How far a source topic was decided: the instant of the oldest record that was not (None: all were), and of the last one.
 
-    `unserved` are lanes that no router holds.
+    `unserved` are lanes that no router holds. `positions` are the committed offset of each lane, and what goes with it.
     """
 
     undecided_since_ms: int | None
     last_record_ms: int | None
     unserved: tuple[int, ...]
+    positions: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
 
 class Looks:
@@ -114,15 +115,17 @@ class Looks:
         async with self._consumer(topics.ROUTER_GROUP) as consumer:
             consumer.assign(targets)
             firsts, ends = await consumer.beginning_offsets(targets), await consumer.end_offsets(targets)
+            held = await consumer._coordinator.fetch_committed_offsets(targets)  # noqa: SLF001 - metadata
+            positions = {target.partition: (each.offset, each.metadata) for target, each in held.items()}
             waiting = []
             for target in targets:
-                committed = await consumer.committed(target) or 0
+                committed = max(0, positions.get(target.partition, (0, ""))[0])
                 if committed < ends[target]:
                     waiting.append(await _first_after(consumer, target, max(committed, firsts[target]), ends[target]))
             last = await _last(consumer, targets, firsts, ends)
         served = set(await self._served())
         unserved = tuple(lane for lane in range(self._lanes) if lane not in served)
-        return Progress(min((at for at in waiting if at is not None), default=None), last, unserved)
+        return Progress(min((at for at in waiting if at is not None), default=None), last, unserved, positions)
 
     @asynccontextmanager
     async def _consumer(self, group: str | None, longest_s: float = _KAFKA_S) -> AsyncIterator[Any]:

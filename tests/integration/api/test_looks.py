@@ -68,6 +68,6 @@ async def test_a_source_is_decided_up_to_its_oldest_waiting_record(
     await write(kafka_clients, unique, topic, 1, (b"c", now - 3000))
     assert await looks.progress(topic) == Progress(now - 5000, now - 3000, (1,))
     await kafka_clients.commit_offsets(topics.ROUTER_GROUP, {(topic, 0): 2, (topic, 1): 0})
-    assert await looks.progress(topic) == Progress(now - 3000, now - 3000, (1,))
+    assert await looks.progress(topic) == Progress(now - 3000, now - 3000, (1,), {0: (2, ""), 1: (0, "")})
     await kafka_clients.commit_offsets(topics.ROUTER_GROUP, {(topic, 0): 2, (topic, 1): 1})  # only markers follow
-    assert await looks.progress(topic) == Progress(None, now - 3000, (1,))
+    assert await looks.progress(topic) == Progress(None, now - 3000, (1,), {0: (2, ""), 1: (1, "")})

@@ -8,6 +8,9 @@ import pytest
 from broker.delivery.looks import Progress
 from broker.delivery.tally import DELIVERED, WITHHELD, Day
 from broker.model.facts import FactType
+from broker.policy.calendar import milliseconds
+from broker.routing.backfill import Progress as Progressed
+from broker.routing.backfill import Reach, Replayed
 from tests.unit.api.conftest import World, bearer
 from tests.unit.api.standings import Looks, Tally
 
@@ -37,6 +40,28 @@ async def test_agency_and_operator_see_where_it_stands(world, stands, who) -> No
     assert told["exits"]["http"] is None
     assert told["periodicity"].startswith("Doorlopend")
     assert set(stands[0].asked) == {"delivery.gent-parkeren.parkeren", "source.rijksregister.persoon.v1"}
+
+
+async def test_agency_sees_how_far_backfill_and_replay_are_and_how_they_end(world, stands) -> None:
+    looks, entry = stands[0], world.entry("parkeren")
+    now_ms = milliseconds(entry.activated_at)
+    run = await world.control.append(FactType.REPLAY_REQUESTED, "replay/parkeren", {"agreement": "parkeren"}, by="test")
+
+    def position(reach: Reach, replayed: Replayed) -> tuple[int, str]:
+        return 100, f"1/2/3/{Progressed(reach, replayed).encode()}"
+
+    begun = Reach().begun(100, now_ms)
+    looks.come = replace(looks.come, positions={0: position(begun.advanced(48), Replayed())})
+    told = await status(world)
+    assert told["backfill"] == {"state": "running", "lanesDone": 0, "lanes": 1, "percent": 45}
+    assert told["replay"] == {"run": run, "state": "running", "lanesDone": 0, "lanes": 1, "percent": 0}
+    over = position(begun.advanced(100), Replayed().begun(run, 100).advanced(100))
+    looks.come = replace(looks.come, positions={0: over})
+    told = await status(world)
+    assert (told["backfill"]["state"], told["replay"]["state"]) == ("done", "over")
+    world.move("parkeren", FactType.AGREEMENT_SUSPENDED)
+    told = await status(world)
+    assert (told["backfill"]["state"], told["replay"]["state"]) == ("none", "none")
 
 
 async def test_the_source_sees_counts_and_neither_position_nor_instant(world, stands) -> None:
