@@ -7,9 +7,32 @@ from typing import Any, Protocol
 from broker.control.log import ControlLog
 from broker.errors import Conflict, NotFound
 from broker.model import topics, topology
-from broker.model.facts import FactType, Product
+from broker.model.facts import ControlState, FactType, Product
 from broker.model.topology import TopicSpec
-from broker.schema.avro import load_schema
+from broker.schema.avro import Schema, load_schema
+from broker.schema.compatibility import changes, next_version, refused, same_schema, version_of
+
+
+def changed_in_place(organisation: str, product: str) -> str:
+    """What to tell whoever would change a declared product: its schema never does, its next version may."""
+    after = next_version(product)
+    return (
+        f"the schema of {product} never changes: state `product` {after} in the text, and declare it beside the other with "
+        f"`datanuts product declare FILE.avsc --as {organisation}`; agreements ask for {after} when they are ready"
+    )
+
+
+def predecessor(state: ControlState, organisation: str, product: str) -> Schema | None:
+    """The latest earlier version of a source's record type; None for its first."""
+    stem, number = version_of(product)
+    earlier = [
+        (version, known.schema_id)
+        for known in state.products.values()
+        if known.source == organisation
+        for name, version in [version_of(known.id)]
+        if name == stem and version < number
+    ]
+    return load_schema(state.schemas[max(earlier)[1]].text) if earlier else None
 
 
 class Topics(Protocol):
@@ -39,7 +62,8 @@ class Products:
     async def declare(self, organisation: str, schema: str, *, by: str) -> Product:
         """The product of `organisation` with this Avro JSON; the same declaration again changes nothing.
 
-        Raises `SchemaRefused`, `NotFound` for an unknown organisation, `Conflict` where the product has another schema.
+        Raises `SchemaRefused`, `NotFound` for an unknown organisation, and `Conflict` where the product has another schema
+        or this is no compatible successor of the version before it.
         """
         parsed = load_schema(schema)
         async with self._turn:
@@ -49,9 +73,13 @@ class Products:
                 raise NotFound(f"no organisation {organisation}: register it first")
             known = state.products.get((organisation, parsed.product))
             if known is not None:
-                if load_schema(state.schemas[known.schema_id].text) != parsed:
-                    raise Conflict(f"{parsed.product} has another schema already: declare the change as a new version")
+                if not same_schema(state.schemas[known.schema_id].text, parsed.text):
+                    raise Conflict(changed_in_place(organisation, parsed.product))
                 return known
+            before = predecessor(state, organisation, parsed.product)
+            if before is not None and (broken := refused(changes(before, parsed))):
+                lines = "; ".join(map(str, broken))
+                raise Conflict(f"{parsed.product} is no compatible successor of {before.product}: {lines}")
             source = topology.source(organisation, parsed.product, self._lanes)
             await self._kafka.ensure_topics([source, topology.quarantine(organisation, parsed.product)])
             # No committed offset must always mean loss (design §5), so every lane has one before it hears of the topic.
