@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.memory import NEVER, Hashes
+from adapters.memory import NEVER, Hashes, Outcome
 from adapters.publication import Publication, Statement
-from adapters.sdk import Broken, Change, Ignored, Item
+from adapters.sdk import Broken, Change, Ignored, Item, SnapshotBegins
+from adapters.snapshots import Snapshots
 from adapters.summary import Summary
 from broker.batches import Row
 from broker.errors import Fatal, PoisonRecord
-from broker.model.keyed import DIGEST_BYTES
 from broker.model.record import Headers, SourceEnvelope, traceparent
 
 _TRACE, _SPAN = 16, 8
@@ -24,23 +24,33 @@ class Batch:
     """Takes items in order; nothing it holds is written before `outputs` is committed."""
 
     def __init__(
-        self, adapter: str, publications: Mapping[str, Publication], hashes: Hashes, known: Mapping[bytes, bytes]
+        self,
+        adapter: str,
+        publications: Mapping[str, Publication],
+        hashes: Hashes,
+        known: Mapping[bytes, bytes],
+        snapshots: Snapshots,
     ) -> None:
         self.cursor = ""
         self.summary = Summary()
-        self.items: dict[bytes, bytes] = {}
+        self.items: dict[bytes, bytes | None] = {}
         self.size = 0
         self._adapter = adapter
         self._publications = publications
         self._default = next(iter(publications.values()))
         self._hashes = hashes
         self._known = known
+        self._snapshots = snapshots
         self._statements: list[tuple[Publication, Statement, bytes]] = []
         self._complaints: list[tuple[Publication, dict[str, Any]]] = []
 
     def take(self, item: Item, cursor: str) -> None:
         """Add one item, after which the source stands at `cursor`."""
         self.cursor = cursor
+        if isinstance(item, SnapshotBegins):
+            self._publication(item.product)
+            self._snapshots.begin(item.product)
+            return
         self.summary.read += 1
         match item:
             case Ignored(reason=reason):
@@ -54,6 +64,14 @@ class Batch:
                 self._quarantine(item)
             case _:
                 raise Fatal(f"adapter {self._adapter} yields something else than Change, Ignored or Broken")
+
+    def leave(self, product: str, item: bytes, key: bytes | None) -> None:
+        """Forget an item that a snapshot lacks, and delete its subject (by Kafka key) unless another item states it."""
+        self.items[item] = None
+        if key is not None:
+            publication, event = self._publication(product), self._hashes.event(item, self._hashes.content())
+            self._statements.append((publication, publication.departure(key), event))
+            self.summary.deleted += 1
 
     def outputs(self, at: str, random: Callable[[int], bytes]) -> dict[tuple[str, int], list[Row]]:
         """Rows by topic and partition, in the order of the items; `at` is the instant of the commit, whole seconds."""
@@ -79,11 +97,18 @@ class Batch:
         publication = self._publication(change.product)
         statement = publication.state(change)
         item = self._hashes.item(change.product, change.source_id)
-        content = self._hashes.content(*statement.content)
-        if self._outcome(item)[:DIGEST_BYTES] == content:
+        content, before = self._hashes.content(*statement.content), self._outcome(item)
+        subject = b""
+        if self._snapshots.saw(change.product, item):
+            subject = bytes.fromhex(statement.key.decode()) + self._hashes.product(change.product)
+        if before.content == content:
             self.summary.duplicate += 1
+            if subject not in (b"", before.subject):
+                self.items[item] = Outcome(content, before.complaint, subject).stored()
             return
-        self.items[item] = content
+        if subject and before.subject not in (b"", subject):
+            self._snapshots.moved(change.product, before.subject)
+        self.items[item] = Outcome(content, NEVER, subject).stored()
         self.summary.published += 1
         self.size += len(statement.value or b"")
         self._statements.append((publication, statement, self._hashes.event(item, content)))
@@ -94,16 +119,18 @@ class Batch:
         path = broken.path if _PATH.fullmatch(broken.path) else ""
         self.summary.quarantined[reason] += 1
         item = self._hashes.item(publication.product, broken.source_id)
-        complaint, outcome = self._hashes.complaint(reason, path), self._outcome(item)
-        if outcome[DIGEST_BYTES:] == complaint:
+        self._snapshots.saw(publication.product, item)
+        complaint, before = self._hashes.complaint(reason, path), self._outcome(item)
+        if before.complaint == complaint:
             return  # it lies there already
-        self.items[item] = outcome[:DIGEST_BYTES] + complaint
+        self.items[item] = Outcome(before.content, complaint, before.subject).stored()
         self._complaints.append(
             (publication, {"adapter": self._adapter, "code": reason, "path": path, "digest": item.hex()})
         )
 
-    def _outcome(self, item: bytes) -> bytes:
-        return self.items.get(item) or self._known.get(item, NEVER)
+    def _outcome(self, item: bytes) -> Outcome:
+        stored = self.items.get(item) or self._known.get(item)
+        return Outcome() if stored is None else Outcome.of(stored)
 
     def _publication(self, product: str) -> Publication:
         found = self._publications.get(product)

@@ -6,6 +6,7 @@ own. `docs/adapters.md` is the language, docs/adr/2026-11-26-mapping-language.md
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class ProductMapping:
     """Columns that the rules read, each with the line of the first rule that does; filled for sources of rows only."""
     steps: tuple[Step, ...] = field(repr=False)
     text: Text = field(repr=False)
+    fingerprint: str
+    """Changes with the file: what was read under another mapping is read again."""
     _id: Get = field(repr=False)
     _subject: Get = field(repr=False)
     _value: Callable[[Any], dict[str, Any]] = field(repr=False)
@@ -75,10 +78,14 @@ class ProductMapping:
         except PoisonRecord as poison:
             return Broken(source_id, poison.reason, poison.path, self.product)
 
+    def field_of(self, column: str) -> str:
+        """A field that is made from the source path `column`; empty where none is."""
+        return next((step.path for step in self.steps if column in step.sources), "")
+
     def identifies(self, row: Any) -> bool:
-        """Whether the row says which one it is, however broken the rest of it."""
+        """Whether the row says which one it is, however broken the rest of it, or is skipped."""
         try:
-            return self._id(row) is not None
+            return self._skipped(row) or self._id(row) is not None
         except PoisonRecord:
             return False
 
@@ -123,6 +130,7 @@ def _compiled(path: Path, text: Text, form: Document, schema: Schema, *, flat: b
         scope.columns,
         tuple(Step(*each) for each in explained_paths(members)),
         text,
+        sha256(repr(text.data).encode()).hexdigest()[:8],
         _single(form.id, ("id",), Target("id", TEXT), text, scope),
         _single(subject, place, members.target(schema.root, principal), text, scope)
         if subject is not None

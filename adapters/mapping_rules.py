@@ -305,7 +305,7 @@ def _conversion(rule: Rule, target: Target, line: int, scope: Scope) -> Convert:
     elif isinstance(target.type, Enumeration) and rule.python is None:
         steps.append(values.codes({symbol: symbol for symbol in target.type.symbols}))
     name = rule.identifier or target.identifier
-    if name in values.IDENTIFIERS and target.kind == "string":
+    if name is not None and name in values.IDENTIFIERS and target.kind == "string":
         steps.append(values.identifier(name))
     return lambda value: _through(steps, value)
 

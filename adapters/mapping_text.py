@@ -46,7 +46,7 @@ def read(text: str, file: str) -> Text:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
-                line, problem = event.start_mark.line + 1, "anchors, aliases and tags are not used here: write it out"
+                line, problem = _line(event.start_mark), "anchors, aliases and tags are not used here: write it out"
                 break
         else:
             lines: dict[Place, int] = {}
@@ -56,16 +56,20 @@ def read(text: str, file: str) -> Text:
         line, problem = refused.line, refused.problem
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, problem = (mark.line + 1 if mark else 1), f"not YAML: {error.problem}"
+        line, problem = _line(mark), f"not YAML: {error.problem}"
     except (yaml.YAMLError, RecursionError):
         problem = "not YAML"
     raise MappingRefused(file, (Finding(line, "", problem),))
 
 
+def _line(mark: Any) -> int:
+    return 1 if mark is None else int(mark.line) + 1
+
+
 class _Refused(Exception):
     def __init__(self, node: Node, problem: str) -> None:
         super().__init__(problem)
-        self.line, self.problem = node.start_mark.line + 1, problem
+        self.line, self.problem = _line(node.start_mark), problem
 
 
 def _data(node: Node, place: Place, lines: dict[Place, int]) -> Any:

@@ -3,7 +3,8 @@
 Rows of the compacted state topic:
 
     key "cursor"             JSON {cursor, run, at, and the run's summary so far}
-    key <32 hex of the item> 16 bytes of what was last published of it, then 16 bytes of the complaint, if one stands
+    key <32 hex of the item> 16 bytes of what was last published of it, then 16 bytes of the complaint, if one stands;
+                             in a snapshot then 16 bytes of the Kafka key of its subject, and 4 of its product
 
 The item's key is a keyed hash of product and source id, both values are keyed hashes as well: nothing here can be read
 back, or guessed without the key.
@@ -21,7 +22,34 @@ from broker.model.keyed import DIGEST_BYTES, digest
 NEVER = bytes(DIGEST_BYTES)
 """Stands for what was published of an item that never was."""
 
+TAG_BYTES = 4
+
 _CURSOR = b"cursor"
+_COMPLAINT = slice(DIGEST_BYTES, 2 * DIGEST_BYTES)
+_KEY = slice(2 * DIGEST_BYTES, 3 * DIGEST_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item: hash of what was last published, of the complaint that stands; its subject's place.
+
+    `subject` is the Kafka key of the subject, raw, then the product's tag; kept for items of snapshots only, so that a
+    deletion can be derived without the identifier.
+    """
+
+    content: bytes = NEVER
+    complaint: bytes = NEVER
+    subject: bytes = b""
+
+    @classmethod
+    def of(cls, stored: bytes) -> "Outcome":
+        """The outcome in a row of the state."""
+        return cls(stored[:DIGEST_BYTES], stored[_COMPLAINT] or NEVER, stored[_KEY.start :])
+
+    def stored(self) -> bytes:
+        """The row's value."""
+        complaint = b"" if self.complaint == NEVER and not self.subject else self.complaint
+        return self.content + complaint + self.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,10 @@ class Hashes:
     def complaint(self, reason: str, path: str) -> bytes:
         """Of why an item was quarantined."""
         return digest(self.key, b"complaint", reason.encode(), path.encode())
+
+    def product(self, product: str) -> bytes:
+        """Tells items of one product from those of another: 4 bytes."""
+        return digest(self.key, b"product", product.encode())[:TAG_BYTES]
 
     def event(self, item: bytes, content: bytes) -> bytes:
         """Id of the event that an item now states this."""
@@ -66,7 +98,16 @@ class Memory:
         summary = Summary.of_json(noted) if noted["run"] == run else Summary()
         return cls(run, noted["cursor"], summary, items)
 
-    def rows(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes], at: str) -> Iterator[Row]:
+    def moved_on(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes | None]) -> None:
+        """Take over what was committed; an item that is None is forgotten."""
+        for item, outcome in items.items():
+            if outcome is None:
+                self.items.pop(item, None)
+            else:
+                self.items[item] = outcome
+        self.cursor, self.summary = cursor, summary
+
+    def rows(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes | None], at: str) -> Iterator[Row]:
         """Rows that take this state to the next one."""
         for item, outcome in items.items():
             yield item.hex().encode(), outcome, []

@@ -63,6 +63,10 @@ class Publication:
             content = (value[WIRE_HEADER_BYTES:start], value[end:])
         return self._stated(self._walker.text(value, offsets, self._principal), value, kind.value, content)
 
+    def departure(self, key: bytes) -> Statement:
+        """The deletion of the subject with this Kafka key."""
+        return Statement(key, lane_of(key, self._lanes), None, Kind.ENDED.value, ())
+
     def _stated(self, subject: bytes, value: bytes | None, kind: str, content: tuple[bytes, ...]) -> Statement:
         if not subject:
             raise PoisonRecord("SUBJECT_MISSING", self._principal)

@@ -1,13 +1,24 @@
 """Runs one adapter: reads its source from the committed cursor and publishes what is new (design R9).
 
     open ▸ read ▸ map and guard ▸ recognise duplicates ▸ records, quarantine, item hashes and cursor in one transaction
+    the end of a whole snapshot ▸ deletions of whom it lacks, in the same way
 
 What was committed is the only truth: after any doubt the state is read again, and reading goes on from its cursor.
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +28,8 @@ from typing import Any, NoReturn, Protocol
 from adapters.batch import Batch
 from adapters.memory import Hashes, Memory
 from adapters.publication import Publication
-from adapters.sdk import Adapter, Item
+from adapters.sdk import Adapter, Item, SnapshotEnds
+from adapters.snapshots import Snapshots
 from adapters.sources import whole_seconds
 from adapters.summary import Summary
 from broker.batches import Row
@@ -124,12 +136,15 @@ class Runner:
         """
         waiting: asyncio.Queue[tuple[Item, str] | _End] = asyncio.Queue(MOST_ITEMS)
         reader = asyncio.create_task(_read(self.adapter.changes(memory.cursor or None), waiting))
-        hashes, end = Hashes(self.key), None
+        snapshots, end = Snapshots(Hashes(self.key)), None
         try:
             while end is None:
-                batch = Batch(self.adapter.name, self.publications, hashes, memory.items)
+                batch, over = self._batch(memory, snapshots), None
                 given = await waiting.get()
                 while not isinstance(given, _End):
+                    if isinstance(given[0], SnapshotEnds):
+                        over = (given[0], given[1])
+                        break
                     batch.take(*given)
                     if waiting.empty() or batch.summary.read >= MOST_ITEMS or batch.size >= MOST_BYTES:
                         break
@@ -138,11 +153,28 @@ class Runner:
                     end = given
                 if batch.summary.read:
                     yield batch
+                for departures in self._departures(memory, snapshots, *over) if over else ():
+                    yield departures
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
         if end.failure is not None:
             _raise(end.failure, self.adapter.name)
+
+    def _batch(self, memory: Memory, snapshots: Snapshots) -> Batch:
+        return Batch(self.adapter.name, self.publications, snapshots.hashes, memory.items, snapshots)
+
+    def _departures(
+        self, memory: Memory, snapshots: Snapshots, ends: SnapshotEnds, cursor: str
+    ) -> Generator[Batch, None, None]:
+        """Whom a snapshot lacks; the source stands behind it with the last of them only. Raises what `left` raises."""
+        left = list(snapshots.left(ends, memory.items).items())
+        for start in range(0, len(left), MOST_ITEMS) or (0,):
+            batch = self._batch(memory, snapshots)
+            for item, key in left[start : start + MOST_ITEMS]:
+                batch.leave(ends.product, item, key)
+            batch.cursor = cursor if start + MOST_ITEMS >= len(left) else memory.cursor or ""
+            yield batch
 
     async def _commit(self, memory: Memory, batch: Batch) -> None:
         """Records, quarantine, item hashes and cursor, or none of them."""
@@ -154,10 +186,9 @@ class Runner:
         outputs[topics.cursors(self.adapter.name), 0] = list(state)
         self._memory = None  # until it is known to be committed
         await self.journal.commit(outputs)
-        memory.items.update(batch.items)
-        memory.cursor, memory.summary = batch.cursor, summary
+        memory.moved_on(batch.cursor, summary, batch.items)
         self._memory, self._summary = memory, summary
-        self.observe(traces, batch.summary.published, began, self.now())
+        self.observe(traces, batch.summary.published + batch.summary.deleted, began, self.now())
         self.progress(summary)
 
 

@@ -47,7 +47,29 @@ class Broken:
     product: str = ""
 
 
-Item = Change | Ignored | Broken
+@dataclass(frozen=True, slots=True)
+class SnapshotBegins:
+    """What follows, up to `SnapshotEnds`, is the whole population of `product`, each of it under a source id of its own.
+
+    Until the end is reached every item's cursor stands before the snapshot: one that breaks off is read again whole.
+    """
+
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEnds:
+    """Who was published in an earlier snapshot of `product` and is not in this one is deleted by the runner.
+
+    Not yielded for a snapshot of which an item could not be told by its source id: whoever it was is not gone. Where
+    more than half of the known would be deleted the runner refuses, unless `shrink`.
+    """
+
+    product: str
+    shrink: bool = False
+
+
+Item = Change | Ignored | Broken | SnapshotBegins | SnapshotEnds
 
 
 class Adapter(Protocol):

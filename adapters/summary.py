@@ -10,7 +10,8 @@ from typing import Any, Self
 class Summary:
     """Additive counters; `ignored` and `quarantined` are by stable reason.
 
-    `read == published + duplicate + sum(ignored) + sum(quarantined)`.
+    `read == published + duplicate + sum(ignored) + sum(quarantined)`; `deleted` counts the deletions that were derived
+    from whom a snapshot lacks, which nothing was read for.
     """
 
     read: int = 0
@@ -18,6 +19,7 @@ class Summary:
     duplicate: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
+    deleted: int = 0
 
     def plus(self, other: "Summary") -> "Summary":
         """The sum of both."""
@@ -27,14 +29,16 @@ class Summary:
             self.duplicate + other.duplicate,
             self.ignored + other.ignored,
             self.quarantined + other.quarantined,
+            self.deleted + other.deleted,
         )
 
     def as_json(self) -> dict[str, Any]:
-        """JSON object `{read, published, duplicate, ignored: {reason: n}, quarantined: {reason: n}}`."""
+        """JSON object `{read, published, duplicate, deleted, ignored: {reason: n}, quarantined: {reason: n}}`."""
         return {
             "read": self.read,
             "published": self.published,
             "duplicate": self.duplicate,
+            "deleted": self.deleted,
             "ignored": dict(sorted(self.ignored.items())),
             "quarantined": dict(sorted(self.quarantined.items())),
         }
@@ -48,4 +52,5 @@ class Summary:
             stated["duplicate"],
             Counter(stated["ignored"]),
             Counter(stated["quarantined"]),
+            stated.get("deleted", 0),
         )

@@ -1,23 +1,25 @@
-"""`datanuts adapter list|run|check`: the programs that turn the changes of one system into records."""
+"""`datanuts adapter list|new|run|check`: the programs that turn the changes of one system into records."""
 
 import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from adapters import registry
 from adapters.publication import Publication
 from adapters.runner import Runner
+from adapters.sdk import Adapter
 from adapters.summary import Summary
 from broker.batches import Row
-from broker.cli import datadir
+from broker.cli import adapter_mapping, adapter_new, datadir
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import machine, note, say, table
 from broker.cli.processes import stopping
 from broker.cli.publishing import runner_over, schema_of
 from broker.cli.site import site
-from broker.errors import Retriable
+from broker.errors import Invalid, Retriable
 from broker.model.keyed import KEY_BYTES
 from broker.settings import load_settings
 from broker.telemetry import Event, configure, log
@@ -33,6 +35,7 @@ def register(commands: Any) -> None:
     listing = verbs.add_parser("list", help="the adapters that come with this package")
     listing.add_argument("--json", action="store_true", help="one JSON value per line")
     listing.set_defaults(run=_list)
+    adapter_new.register(verbs)
     run = verbs.add_parser(
         "run",
         help="publish what is new in a source",
@@ -42,6 +45,8 @@ def register(commands: Any) -> None:
     _arguments(run)
     run.add_argument("--once", action="store_true", help="stop at the end of the source instead of polling it")
     run.add_argument("--every", type=_seconds, default=60.0, metavar="S", help="seconds between two polls; default: 60")
+    run.add_argument("--dry-run", action="store_true", help="as `check`: publish nothing")
+    adapter_mapping.add_explain(run)
     run.set_defaults(run=_run)
     check = verbs.add_parser(
         "check",
@@ -49,12 +54,21 @@ def register(commands: Any) -> None:
         description="Counts what `run` would publish into an empty installation.",
     )
     _arguments(check)
+    adapter_mapping.add_explain(check)
     check.set_defaults(run=_check)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help=f"{', '.join(registry.NAMES)}, or a module with build(source)")
-    parser.add_argument("--source", required=True, metavar="PATH_OR_URL", help="what the adapter reads")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        nargs="?",
+        help=f"{', '.join(registry.NAMES)}, a module with build(source), or a folder with a mapping.yaml",
+    )
+    parser.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="a mapping file (docs/adapters.md) instead of NAME"
+    )
+    parser.add_argument("--source", metavar="PATH_OR_URL", help="what it reads; default: what the mapping says")
     datadir.add_option(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
 
@@ -74,8 +88,23 @@ def _list(given: argparse.Namespace) -> None:
     )
 
 
+def _adapter(given: argparse.Namespace) -> Adapter:
+    """The adapter of a mapping, or by name."""
+    mapped = adapter_mapping.mapped(given)
+    if mapped is not None:
+        return mapped
+    if given.name is None or given.source is None:
+        raise Invalid("name an adapter and its --source, or a mapping: a folder with mapping.yaml, or --mapping FILE")
+    return registry.load(given.name, given.source)
+
+
 async def _run(given: argparse.Namespace) -> None:
-    adapter = registry.load(given.name, given.source)
+    if given.dry_run:
+        await _check(given)
+        return
+    if given.explain:
+        raise Invalid("--explain goes with --dry-run: it shows records, and publishes none")
+    adapter = _adapter(given)
     settings = load_settings(data_dir=given.data_dir)
     home = datadir.DataDir(settings.data_dir)
     home.make()
@@ -88,7 +117,8 @@ async def _run(given: argparse.Namespace) -> None:
 
 
 async def _check(given: argparse.Namespace) -> None:
-    adapter = registry.load(given.name, given.source)
+    adapter = _adapter(given)
+    await adapter_mapping.look_inside(adapter, given)
     folder = PolicyFolder.of(schemas=load_settings(data_dir=given.data_dir).schemas)
     nobody = bytes(KEY_BYTES)
     publications = {
@@ -138,6 +168,8 @@ def _trouble(error: Retriable, pause_s: float) -> None:
 
 def _shown(summary: Mapping[str, Any]) -> None:
     rows: list[tuple[str, str, int]] = [(outcome, "", summary[outcome]) for outcome in ("published", "duplicate")]
+    if summary["deleted"]:
+        rows.append(("deleted", "", summary["deleted"]))
     for outcome in ("ignored", "quarantined"):
         rows += [(outcome, reason, number) for reason, number in summary[outcome].items()]
     say(f"{summary['read']} read")

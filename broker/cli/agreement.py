@@ -13,6 +13,7 @@ from broker.cli import (
     agreement_plan,
     agreement_pseudonyms,
     agreement_questions,
+    agreement_rehearse,
     agreement_replay,
     agreement_status,
     agreement_steps,
@@ -31,6 +32,7 @@ def register(commands: Any) -> None:
     agreement_text.register(verbs)
     agreement_plan.register(verbs)
     agreement_steps.register(verbs)
+    agreement_rehearse.register(verbs)
     _online(verbs.add_parser("list", help="the agreements you are party to"), _list)
     show = verbs.add_parser("show", help="one agreement with its document")
     show.add_argument("agreement")

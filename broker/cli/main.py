@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import uvloop
 
 from broker.cli.output import plain
-from broker.errors import AgreementRefused, BrokerError, Fenced, Refused
+from broker.errors import AgreementRefused, BrokerError, Fenced, MappingRefused, Refused
 
 OK, REFUSED, FAILED, FENCED, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
 
@@ -22,6 +22,7 @@ _COMMANDS = (
     "demo",
     "adapter",
     "product",
+    "quarantine",
     "announce",
     "agreement",
     "catalogue",
@@ -35,10 +36,12 @@ _COMMANDS = (
     "consume",
     "client",
     "webhook",
+    "drop",
     "trace",
     "api",
     "router",
     "webhooks",
+    "drops",
     "bench",
 )
 """Modules of this room, in the order of the help; each offers `register(commands)` and sets `run` on its parsers."""
@@ -113,13 +116,23 @@ def _failed(error: BrokerError, *, as_json: bool, failed: int) -> int:
     if as_json:
         from broker.api.problems import problem  # noqa: PLC0415 - the web framework, for a failure only
 
-        sys.stdout.write(json.dumps(problem(error) | {"detail": str(error)}, ensure_ascii=False) + "\n")
+        told = problem(error) | {"detail": str(error)}
+        if isinstance(error, MappingRefused):
+            told["findings"] = [
+                {"file": error.file, "line": line, "path": path, "text": text} for line, path, text in error.findings
+            ]
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
         lines = [f"datanuts: {error} [{error.code}]"]
         if isinstance(error, AgreementRefused):
             lines = [
                 f"datanuts: the agreement breaks {len(error.findings)} clause(s) [{error.code}]",
                 *(f"  {path}: {text} [{code}]" for code, path, text in error.findings),
+            ]
+        if isinstance(error, MappingRefused):
+            lines = [
+                f"datanuts: the mapping has {len(error.findings)} mistake(s) [{error.code}]",
+                *(f"  {error.file}:{line}: {path}{': ' * bool(path)}{text}" for line, path, text in error.findings),
             ]
         if error.operator:
             lines += [f"  {line}" for line in error.operator.splitlines()]

@@ -66,7 +66,11 @@ class MemoryJournal:
             raise befalls
         if befalls != "lost":
             self.outputs.append({target: list(rows) for target, rows in outputs.items()})
-            self.state.update({key: value for key, value, _ in outputs.get(STATE, ()) if key and value})
+            for key, value, _ in outputs.get(STATE, ()):
+                if value is None:
+                    self.state.pop(key, None)
+                else:
+                    self.state[key] = value
         if befalls:
             raise Doubt("what became of it?")
 

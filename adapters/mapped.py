@@ -1,0 +1,82 @@
+"""Adapters that a mapping file describes, by the kind of source that it names: one table."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import BaseModel
+
+from adapters import mapping, mapping_form
+from adapters.csv_drop import CsvDrop
+from adapters.csv_form import CsvSource
+from adapters.mapping import ProductMapping
+from adapters.mapping_errors import Finding, MappingRefused
+from adapters.sdk import Adapter
+from adapters.sources import local_path
+from broker.errors import Invalid
+from broker.schema.avro import Schema
+
+FILE = "mapping.yaml"
+"""Name of the mapping in an adapter's folder."""
+
+
+@runtime_checkable
+class Mapped(Adapter, Protocol):
+    """An adapter of a mapping file, as far as its author wants to look inside."""
+
+    @property
+    def mapping(self) -> ProductMapping:
+        """What it is made of."""
+
+    def rows(self) -> AsyncIterator[Any]:
+        """The source's rows as the mapping gets them, from the first one on."""
+        ...
+
+    def findings(self) -> list[Finding]:
+        """What of the mapping the source itself does not have; raises `Invalid` where that cannot be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One kind of source: the words that its `source:` takes, and what reads it.
+
+    `flat`: its rows are columns of text. `build` takes the mapping, the words, and `--source` where it was given.
+    """
+
+    form: type[BaseModel]
+    build: Callable[[ProductMapping, Any, str | None], Mapped]
+    flat: bool = False
+
+
+def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> CsvDrop:
+    if given is None and form.path is None:
+        raise Invalid("name the folder or file: --source PATH, or `path:` below `source:` in the mapping")
+    path = local_path(given if given is not None else str(made.file.parent / str(form.path)))
+    return CsvDrop(made, form, path)
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"csv": Reader(CsvSource, _csv, flat=True)})
+
+
+def load_mapping(path: Path, schema_of: Callable[[str], Schema]) -> ProductMapping:
+    """The mapping in a file, or in a folder as `FILE`; raises `MappingRefused` with all mistakes, and `Invalid`."""
+    file = path / FILE if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    return mapping.load(file, text, schema_of, flat=lambda kind: kind in READERS and READERS[kind].flat)
+
+
+def build(made: ProductMapping, source: str | None) -> Mapped:
+    """The adapter that reads the mapping's source, or another one of its kind; raises `MappingRefused` and `Invalid`."""
+    reader = READERS.get(str(made.source.get("kind")))
+    if reader is None:
+        told = f"`kind` is one of {', '.join(READERS)}"
+        raise MappingRefused(str(made.file), (Finding(made.text.line(("source", "kind")), "source.kind", told),))
+    form, findings = mapping_form.form(reader.form, dict(made.source), made.text, ("source",))
+    if findings:
+        raise MappingRefused(str(made.file), tuple(findings))
+    return reader.build(made, form, source)
