@@ -9,6 +9,7 @@ from broker.model.decision import RECORD_KINDS, Kind
 from broker.model.keyed import lane_key, lane_of
 from broker.model.record import WIRE_HEADER_BYTES, wire_header
 from broker.schema.avro import Schema
+from broker.schema.constraints import compile_check
 from broker.schema.encoding import compile_encode
 from broker.schema.guard import compile_walk
 from broker.schema.inspection import MAX_RECORD
@@ -39,6 +40,7 @@ class Publication:
         self._principal = schema.principal
         self._frame = wire_header(schema_id)
         self._encode = compile_encode(schema)
+        self._check = compile_check(schema.root)
         self._walker = compile_walk(schema)
         self._recorded, self._after_recorded = self._walker.span("recordedAt")
         self._k_lane = k_lane
@@ -47,11 +49,13 @@ class Publication:
     def state(self, change: Change) -> Statement:
         """The change as its topic carries it.
 
-        Raises `PoisonRecord`: SCHEMA_MISMATCH, SUBJECT_MISSING, SUBJECT_INVALID, TOO_LARGE, and those of `schema.guard`.
+        Raises `PoisonRecord`: SCHEMA_MISMATCH, SUBJECT_MISSING, SUBJECT_INVALID, TOO_LARGE, and those of `schema.guard`
+        and `schema.constraints`.
         """
         if change.value is None:
             return self._stated(_utf8(change.subject or "", self._principal), None, Kind.ENDED.value, ())
         value = self._frame + self._encode(change.value)
+        self._check(change.value)
         if len(value) > _LARGEST:
             raise PoisonRecord("TOO_LARGE")
         offsets = self._walker.walk(value)

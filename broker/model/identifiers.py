@@ -4,8 +4,10 @@
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Literal, Never, NewType
 
 from broker.errors import Invalid
@@ -20,6 +22,8 @@ NisCode = NewType("NisCode", str)
 """NIS code of a municipality: five digits."""
 OvoCode = NewType("OvoCode", str)
 """Code of the Flemish organisation register: OVO and six digits."""
+CaPaKey = NewType("CaPaKey", str)
+"""Key of a cadastral parcel: seventeen characters, the twelfth of them a slash."""
 Puri = NewType("Puri", str)
 """Persistent URI of a thing, by the Flemish URI standard."""
 
@@ -31,6 +35,7 @@ _KBO = re.compile(r"[01]?[0-9]{9}")
 _ESTABLISHMENT = re.compile(r"[2-8][0-9]{9}")
 _NIS = re.compile(r"[0-9]{5}")
 _OVO = re.compile(r"OVO[0-9]{6}")
+_CAPAKEY = re.compile(r"([0-9]{5}[A-Z][0-9]{4})[/-]([0-9]{2}[A-Z_0][0-9]{3})")
 _PURI = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]+)?/id/[A-Za-z0-9_.~-]+(?:/[^\s/<>\"{}|\\^`]+)*")
 _BIS_SEX_UNKNOWN, _BIS_SEX_KNOWN, _TEST = 20, 40, 60
 _LAST_MONTH, _LAST_DAY, _LAST_SERIAL = 12, 31, 997
@@ -135,11 +140,43 @@ def parse_ovo(text: str) -> OvoCode:
     return OvoCode(text)
 
 
+def parse_capakey(text: str) -> CaPaKey:
+    """Division (five digits), section (a letter) and number (four digits), a slash, bis number, exponent and power.
+
+    In IRIs the slash is a dash; it is a slash afterwards. There are no check digits.
+    """
+    found = _CAPAKEY.fullmatch(text)
+    if found is None:
+        _refuse("a CaPaKey is of the form 12345A0001/00A000")
+    return CaPaKey(f"{found[1]}/{found[2]}")
+
+
 def parse_puri(text: str) -> Puri:
     """An `/id/` URI of the Flemish URI standard: http(s)://{domain}/id/{concept}(/{reference})*."""
     if not _PURI.fullmatch(text):
         _refuse("a PURI is of the form https://{domain}/id/{concept}/{reference}")
     return Puri(text)
+
+
+CHECKS: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {
+        "insz": parse_insz,
+        "kbo": parse_kbo,
+        "vestiging": parse_establishment,
+        "nis": parse_nis,
+        "ovo": parse_ovo,
+        "puri": parse_puri,
+    }
+)
+"""Kinds of identifiers that a schema can say a field holds (`identifier`); a closed list, each with its check digits."""
+
+
+def is_canonical(kind: str, text: str) -> bool:
+    """Whether a text is an identifier of this kind of `CHECKS`, written as it is compared."""
+    try:
+        return CHECKS[kind](text) == text
+    except Invalid:
+        return False
 
 
 def _born_from_2000(digits: str) -> bool | None:

@@ -16,12 +16,13 @@ from typing import Any
 from broker.errors import Invalid, SchemaRefused
 from broker.model.agreement import FieldClass
 from broker.model.decision import RECORD_KINDS
+from broker.schema.constraints import check_stated
+from broker.schema.linked_terms import OWN_NAMESPACE
 from broker.schema.lint import parse_structure
 from broker.schema.types import Array, Enumeration, Fixed, Nullable, Primitive, Record, Type, unwrapped
 
 _PRODUCT = re.compile(r"[a-z][a-z0-9_-]*\.v[1-9][0-9]*", re.ASCII)
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
-_OWN = "urn:datanuts:"
 _ROLES = (None, "principal", "mentioned")
 _TEXT, _OPTIONAL_TEXT = Primitive("string"), Nullable(Primitive("string"))
 _HEAD: tuple[tuple[str, Type | None], ...] = (
@@ -80,7 +81,8 @@ class Schema:
 def load_schema(text: str) -> Schema:
     """A product's schema from its JSON text; raises `SchemaRefused(rule, path, message)`. The same text is read once.
 
-    Rules, beside those of `lint.parse_structure`: PRODUCT, IRI, DOC, CLASS, REVEALS, SUBJECT, PRINCIPAL, HEAD.
+    Rules, beside those of `lint.parse_structure`: PRODUCT, IRI, DOC, CLASS, REVEALS, SUBJECT, PRINCIPAL, HEAD,
+    IDENTIFIER, ITEMS.
     """
     root, canonical = parse_structure(text)
     product = root.attributes.get("product")
@@ -95,6 +97,7 @@ def load_schema(text: str) -> Schema:
     if principal.type != "string" or principal.repeated or principal.optional:
         raise SchemaRefused("PRINCIPAL", principal.path, "the principal's identifier is a string that is always there")
     _check_head(root, fields)
+    check_stated(root)
     return Schema(
         text=canonical,
         product=product,
@@ -217,7 +220,7 @@ def _leaf(
 
 def _stated(attributes: Mapping[str, Any], path: str) -> None:
     iri, doc = attributes.get("iri"), attributes.get("doc")
-    if not isinstance(iri, str) or not ("://" in iri or iri.startswith(_OWN)):
+    if not isinstance(iri, str) or not ("://" in iri or iri.startswith(OWN_NAMESPACE)):
         raise SchemaRefused("IRI", path, "`iri` names the concept or property in full")
     if not isinstance(doc, str) or not doc.strip():
         raise SchemaRefused("DOC", path, "`doc` says what the value means")
