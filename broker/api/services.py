@@ -17,6 +17,8 @@ from broker.control.limits import Policies
 from broker.control.mandates import Mandates
 from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
+from broker.control.products import Products
+from broker.control.quarantine import Quarantine
 from broker.control.registrations import Closing, Opening, Outcome
 from broker.control.replays import Replays
 from broker.delivery.looks import Looks
@@ -399,6 +401,8 @@ class Services:
     halts: Halts
     mandates: Mandates
     seals: EventSeals
+    products: Products
+    quarantine: Quarantine
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

@@ -40,6 +40,7 @@ from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.replacements import Replacements
+from broker.control.quarantine import Quarantine
 from broker.control.replays import Replays
 from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
@@ -184,6 +185,8 @@ class Installation:
                 )
         finally:
             for started in (deliveries, known, consents, confirmation, dossiers):
+                    products=self.products,
+                    quarantine=Quarantine(here.control, history),
                 await started.close()
 
     @asynccontextmanager

@@ -1,11 +1,11 @@
-"""`datanuts product list|show|growth|replace-identity`: the catalogue, what a new schema adds, who goes on as whom."""
+"""`datanuts product list|show|growth|declare|…`: the catalogue, what a new schema adds, who goes on as whom."""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from broker.cli import product_halt
+from broker.cli import product_declare, product_halt
 from broker.cli.client import add_options, connect
 from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.dossier import subject_from_input
@@ -37,6 +37,7 @@ def register(commands: Any) -> None:
     add_options(replacing, acting=None)
     replacing.set_defaults(run=_replace_identity)
     product_halt.register(verbs)
+    product_declare.register(verbs)
     growing = verbs.add_parser(
         "growth", help="the new fields of a schema, and which agreements could ask for them; works offline"
     )

@@ -20,6 +20,7 @@ from broker.model.credentials import Credential, CredentialBook
 from broker.model.instants import optional_instant, stated_instant
 from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.mandates import MandateBook
+from broker.model.quarantine_book import QuarantineBook
 from broker.model.webhook_book import Change, WebhookBook
 
 
@@ -51,6 +52,8 @@ class FactType(StrEnum):
     PRODUCT_HALTED = "product.halted"
     PRODUCT_RESUMED = "product.resumed"
     ANNOUNCED = "agencies.told"
+    QUARANTINE_OPENED = "quarantine.opened"
+    QUARANTINE_RETRIED = "quarantine.retried"
     MANDATE_GIVEN = "mandate.given"
     MANDATE_ENDED = "mandate.ended"
     WEBHOOK_SET = "webhook.set"
@@ -95,6 +98,8 @@ _IDENTITY = frozenset(
 
 _STREAM = frozenset({FactType.REPLAY_REQUESTED, FactType.PRODUCT_HALTED, FactType.PRODUCT_RESUMED, FactType.ANNOUNCED})
 
+_QUARANTINE = frozenset({FactType.QUARANTINE_OPENED, FactType.QUARANTINE_RETRIED})
+
 _DECIDES_NOTHING = _IDENTITY | frozenset(
     {
         FactType.AGREEMENT_DRAFTED,
@@ -106,6 +111,7 @@ _DECIDES_NOTHING = _IDENTITY | frozenset(
         FactType.REPLAY_REQUESTED,
         FactType.ANNOUNCED,
         *_WEBHOOK,
+        *_QUARANTINE,
     }
 )
 """Facts after which every decision is what it was before: no router compiles anew."""
@@ -243,6 +249,7 @@ class ControlState:
     """The latest of each agreement that asked for one."""
     announcements: AnnouncementBook = field(default_factory=AnnouncementBook)
     mandates: MandateBook = field(default_factory=MandateBook)
+    quarantine: QuarantineBook = field(default_factory=QuarantineBook)
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
@@ -319,6 +326,8 @@ class ControlState:
             return self._call(offset, fact)
         if fact.type in _IDENTITY:
             return self._identify(offset, fact)
+        if fact.type in _QUARANTINE:
+            return self._set_aside(offset, fact)
         return self._rule(fact)
 
     def _step(self, offset: int, fact: Fact) -> bool:
@@ -337,6 +346,12 @@ class ControlState:
         entry = self.agreements.get(fact.data["agreement"])
         agency = entry.agency if entry is not None and entry.activated_at is not None else None
         return self.webhooks.take(_WEBHOOK[fact.type], fact.data, agency, fact.at, offset)
+
+    def _set_aside(self, offset: int, fact: Fact) -> bool:
+        """What a source does about its quarantined records."""
+        if fact.type is FactType.QUARANTINE_OPENED:
+            return self.quarantine.open(fact.data, fact.by, fact.at)
+        return self.quarantine.retry(fact.data, offset)
 
     def _rule(self, fact: Fact) -> bool:
         """What may be released at all, of what, and with which keys."""

@@ -80,6 +80,8 @@ class Progress(NamedTuple):
 
     reach: Reach = Reach()
     replayed: Replayed = Replayed()
+    retried: int = -1
+    """Epoch of the last retry of a quarantined record that was looked at."""
 
     @property
     def under_way(self) -> bool:
@@ -88,13 +90,16 @@ class Progress(NamedTuple):
 
     def encode(self) -> str:
         """Text that goes with a committed offset."""
-        return "-".join(str(number + 1) for number in (*self.reach, *self.replayed))
+        return "-".join(str(number + 1) for number in (*self.reach, *self.replayed, self.retried))
 
 
 def read_progress(text: str) -> Progress:
     """Progress of a text that `Progress.encode` made; none where there is none."""
     numbers = [int(number) - 1 for number in text.split("-")] if text else []
-    return Progress(Reach(*numbers[:5]), Replayed(*numbers[5:])) if numbers else Progress()
+    if not numbers:
+        return Progress()
+    # What versions before this one wrote ends before the last number.
+    return Progress(Reach(*numbers[:5]), Replayed(*numbers[5:9]), *numbers[9:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from broker.routing.backfill import Progress, Slice, read_progress
 from broker.routing.looks import Look
 from broker.routing.outlet import Instant
 from broker.routing.plans import TopicPlan
+from broker.routing.retrying import Retried
 from broker.routing.subjects import Cause, Position, Subjects
 
 
@@ -29,7 +30,7 @@ class Knowledge:
 
     `causes` are what is told with this batch beside its records, by `looks`; `told` is up to where everything is then.
     With `more` causes waiting, records wait too: they are decided on papers that were told. `slice` are records to be read
-    again; `progress` is how far that came, by topic, once this is committed.
+    again, `retried` a quarantined one to be looked at again before the batch; `progress` is how far that came, by topic, once this is committed.
     """
 
     epoch: int
@@ -43,6 +44,7 @@ class Knowledge:
     told: Position
     more: bool
     slice: Slice | None
+    retried: Retried | None
     progress: Mapping[str, Progress]
     barriers: Sequence[Barrier | Notice]
     keys: LaneKeys
@@ -53,9 +55,9 @@ class Knowledge:
         progress = self.progress.get(topic, Progress()).encode()
         return f"{self.epoch}/{self.instant.at_ms}/{self.told.told_ms}/{progress}"
 
-    def coordinates(self, topic: str, lane: int) -> Coordinates:
+    def coordinates(self, topic: str, lane: int, run: int = 0) -> Coordinates:
         """Receipt coordinates of this batch for one source topic."""
-        return Coordinates(topic, lane, self.epoch, self.subjects_offset, self.instant.at_ms)
+        return Coordinates(topic, lane, self.epoch, self.subjects_offset, self.instant.at_ms, run)
 
 
 def stamped(metadata: str | None) -> tuple[int, int, int, Progress]:

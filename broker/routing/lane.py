@@ -27,6 +27,7 @@ from broker.routing.looks import Held, LastRecords, aged, held, looks
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
 from broker.routing.rereading import Rereading
+from broker.routing.retrying import Retries
 from broker.routing.subjects import Cause, Subjects
 from broker.stopping import stop_quietly
 
@@ -96,6 +97,7 @@ class Lane:
     _next: dict[str, int] = field(default_factory=dict)  # committed
     _read: dict[str, int] = field(default_factory=dict)  # fetched, at or ahead of committed
     _rereading: Rereading = field(init=False)
+    _retries: Retries = field(init=False)
     _fetching: asyncio.Task[Any] | None = None
     _size: int = FEWEST
     _seen: int = -1  # epoch of the last refresh
@@ -107,6 +109,7 @@ class Lane:
 
     def __post_init__(self) -> None:
         self._rereading = Rereading(lambda: self.clients.consumer(None), self.number)
+        self._retries = Retries(self.number, self.state)
 
     async def open(self) -> None:
         """Take the lane (R1): fence the predecessor, then read committed positions, then seek, then catch up the state."""
@@ -196,7 +199,11 @@ class Lane:
         idle = self._fetching is not None
         slice_ = await self._rereading.next_slice(plans, state.replays, self._next, self._now_ms, wait=idle)
         slice_ = None if more else slice_
-        after = {} if slice_ is None else {slice_.topic: slice_.after}
+        progress = self._rereading.progress | ({} if slice_ is None else {slice_.topic: slice_.after})
+        retried = None if more else await self._retries.due(plans, state, progress, self._next, self.records)
+        if retried is not None:
+            reached = progress.get(retried.topic, Progress())._replace(retried=retried.retry.epoch)
+            progress |= {retried.topic: reached}
         return Knowledge(
             epoch=self._seen,
             policy_epoch=policy_epoch,
@@ -209,7 +216,8 @@ class Lane:
             told=self.subjects.position(causes, self._now_ms),
             more=more,
             slice=slice_,
-            progress=self._rereading.progress | after,
+            retried=retried,
+            progress=progress,
             barriers=due if self._next else (),
             keys=self.keys,
             receipt_frame=self.receipt_frame,
@@ -277,6 +285,8 @@ class Lane:
             return False
         if knowledge.slice is not None:
             self._rereading.settle(knowledge.progress)
+        elif knowledge.retried is not None:
+            self._rereading.note(knowledge.progress)
         self._next.update(reached)
         self._epoch = knowledge.epoch
         self._committed_ms = self.clock_ms()
@@ -285,17 +295,25 @@ class Lane:
     def absorb(
         self, batch: Batch, changes: Mapping[str, Mapping[bytes, Previous | None]], knowledge: Knowledge
     ) -> None:
-        """Remember a committed batch."""
+        """Remember a committed batch; `changes` of a topic without records are a retry's."""
         self.subjects.settle(knowledge.causes, knowledge.instant.at_ms)
+        if knowledge.retried is not None and knowledge.plans[knowledge.retried.topic].outlets:
+            topic, epoch = knowledge.retried.topic, knowledge.retried.retry.epoch
+            self.state.amend(topic, changes.get(topic, {}), retried=epoch)
         watched = [topic for topic in batch.records if knowledge.plans[topic].outlets]
         if watched:
             positions = [Absorbed(topic, self._next[topic], knowledge.plans[topic].engine.paths) for topic in watched]
-            self.state.write({topic: changes[topic] for topic in watched}, positions)
+            deletions = {
+                topic: {record.key: record.offset for record in batch.records[topic] if record.value is None}
+                for topic in watched
+            }
+            self.state.write({topic: changes[topic] for topic in watched}, positions, deletions)
 
     def idle(self, knowledge: Knowledge) -> bool:
         """Whether there is nothing to commit but records; once a day the positions, so that the broker never expires them."""
         recommit = bool(self._next) and self.clock_ms() - self._committed_ms > _RECOMMIT_MS
-        return not (knowledge.barriers or knowledge.causes or knowledge.slice or recommit)
+        due = knowledge.barriers or knowledge.causes or knowledge.slice or knowledge.retried
+        return not (due or recommit)
 
     def has_told(self, epoch: int) -> bool:
         """Whether everything is committed that was to be read again for facts up to `epoch`."""
@@ -325,7 +343,11 @@ class Lane:
         if new:
             await self._assign(sorted(set(self._next) | set(plans)))
         for topic, plan in plans.items():
-            if plan.outlets and self.state.absorbed(topic, plan.engine.paths) < self._next[topic]:
+            if not plan.outlets:
+                continue
+            start = self.state.absorbed(topic, plan.engine.paths)
+            committed = self._rereading.progress.get(topic, Progress()).retried
+            if start < self._next[topic]:
                 await replay(
                     self.clients.consumer(None),
                     plan,
@@ -334,6 +356,12 @@ class Lane:
                     lanes=self.lanes,
                     end=self._next[topic],
                     k_lane=self.keys.lane,
+                )
+                if not start:  # read whole, with what was routed after all in its place
+                    self.state.amend(topic, {}, retried=committed)
+            if self.state.retried(topic) < committed:
+                await self._retries.catch_up(
+                    plan, self.control.state, committed, self.records, lanes=self.lanes, k_lane=self.keys.lane
                 )
 
     async def _tell_topics(self, plans: Mapping[str, TopicPlan], epoch: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from broker.policy.engine import Previous
 from broker.routing.derived_file import at_once, open_derived
@@ -21,7 +22,9 @@ CREATE TABLE IF NOT EXISTS subject (
   topic TEXT NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, entry BLOB, offset INTEGER NOT NULL,
   PRIMARY KEY (topic, key)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS position (topic TEXT PRIMARY KEY, next INTEGER NOT NULL, paths TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS position (
+  topic TEXT PRIMARY KEY, next INTEGER NOT NULL, paths TEXT NOT NULL, retried INTEGER NOT NULL
+);
 """
 
 _KEEP = """
@@ -30,9 +33,15 @@ ON CONFLICT (topic, key) DO UPDATE
 SET at = max(at, excluded.at), entry = excluded.entry, offset = excluded.offset
 """
 
+_DROP = """
+INSERT INTO subject VALUES (?, ?, 0, NULL, ?)
+ON CONFLICT (topic, key) DO UPDATE SET entry = NULL, offset = excluded.offset
+"""
+"""Where a subject was deleted stays known, so that a record from before it is not taken for the latest."""
+
 _ALL = "SELECT key, at, entry, offset FROM subject WHERE topic = ? AND entry IS NOT NULL"
 
-_FORMAT = 2
+_FORMAT = 3
 """Files of another format are thrown away."""
 
 
@@ -87,8 +96,36 @@ class LaneState:
         for key, at, entry, offset in self._db.execute(_ALL, (topic,)):
             yield key, Previous(_unpack(entry), at, offset)
 
-    def write(self, changes: Mapping[str, Mapping[bytes, Previous | None]], positions: Iterable[Absorbed]) -> None:
+    def newest(self, topic: str, key: bytes) -> int:
+        """Offset of the last record of a subject that was routed, a deletion included; -1 where there was none."""
+        query = "SELECT offset FROM subject WHERE topic = ? AND key = ?"
+        row = self._db.execute(query, (topic, key)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def retried(self, topic: str) -> int:
+        """Epoch of the last retry of a quarantined record that is in the state; -1 for none."""
+        row = self._db.execute("SELECT retried FROM position WHERE topic = ?", (topic,)).fetchone()
+        return -1 if row is None else int(row[0])
+
+    def amend(self, topic: str, changes: Mapping[bytes, Previous | None], *, retried: int) -> None:
+        """Take in what a committed retry made of a subject, unless it is in the state already, or newer records are."""
+        with at_once(self._db):
+            if self.retried(topic) >= retried:
+                return
+            for key, now in changes.items():
+                if now is not None and self.newest(topic, key) <= now.offset:
+                    self._db.execute(_KEEP, (topic, key, now.at, _pack(now.values), now.offset))
+            self._db.execute("UPDATE position SET retried = ? WHERE topic = ?", (retried, topic))
+
+    def write(
+        self,
+        changes: Mapping[str, Mapping[bytes, Previous | None]],
+        positions: Iterable[Absorbed],
+        deletions: Mapping[str, Mapping[bytes, int]] = MappingProxyType({}),
+    ) -> None:
         """Absorb committed records up to `positions`: `changes[topic][key]` is the new state of a subject, None = deleted.
+
+        `deletions`: at which offsets, where it matters.
 
         A topic that is further already, or kept for other paths, is left as it is: an owner that was fenced meanwhile
         may come late, and the present one reads the gap again by itself. Instants never go back.
@@ -103,11 +140,12 @@ class LaneState:
                     for key, now in subjects.items()
                     if now is not None
                 ]
-                gone = [(position.topic, key) for key, now in subjects.items() if now is None]
+                places = deletions.get(position.topic, {})
+                gone = [(position.topic, key, places.get(key, -1)) for key, now in subjects.items() if now is None]
                 self._db.executemany(_KEEP, kept)
-                self._db.executemany("DELETE FROM subject WHERE topic = ? AND key = ?", gone)
-                row = (position.topic, position.next, _joined(position.paths))
-                self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?)", row)
+                self._db.executemany(_DROP, gone)
+                row = (position.topic, position.next, _joined(position.paths), self.retried(position.topic))
+                self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", row)
 
     def _moves(self, to: Absorbed) -> bool:
         row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (to.topic,)).fetchone()

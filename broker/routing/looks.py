@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka.structs import TopicPartition
 
 from broker.control.dossier_records import Place
-from broker.errors import PositionLost
+from broker.errors import KafkaUnavailable, PositionLost
 from broker.policy.buckets import Plan
 from broker.policy.calendar import belgian_day
 from broker.policy.engine import Previous
@@ -94,6 +94,25 @@ class LastRecords:
 
     consumer: Any
     lane: int
+
+    async def one(self, topic: str, offset: int) -> Any | None:
+        """The whole record at an offset before the committed position; None where it was compacted away.
+
+        Raises `KafkaUnavailable`.
+        """
+        target = TopicPartition(topic, self.lane)
+        self.consumer.assign([target])
+        first = (await self.consumer.beginning_offsets([target]))[target]
+        if offset < first:
+            return None
+        self.consumer.seek(target, offset)
+        while (position := await self.consumer.position(target)) <= offset:
+            polled = (await self.consumer.getmany(target, timeout_ms=_POLL_MS)).get(target, ())
+            if polled:
+                return polled[0] if polled[0].offset == offset else None
+            if await self.consumer.position(target) == position:
+                raise KafkaUnavailable(f"lane {self.lane} of {topic} cannot be read now")
+        return None
 
     async def read(self, topic: str, offsets: Collection[int]) -> Mapping[int, bytes]:
         """Values by offset; raises `PositionLost` if one is gone, which compaction never does to a subject's last record."""

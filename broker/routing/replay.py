@@ -10,6 +10,7 @@ from broker.policy.engine import Previous
 from broker.routing.door import admit
 from broker.routing.lane_state import Absorbed, LaneState
 from broker.routing.plans import TopicPlan
+from broker.routing.quarantine import passed_over
 
 _CHUNK = 50_000
 _POLL_MS = 250
@@ -20,29 +21,49 @@ async def replay(
 ) -> None:
     """Absorb what was routed of the plan's topic before offset `end`; `consumer` is given unstarted, and stopped here.
 
-    What was quarantined then is passed over now, by the same door. The log does not tell when a record was decided: its
-    LogAppendTime stands in, except for subjects whose decision instant the state still holds.
+    What was quarantined then is passed over now: by the same door, and by its quarantine, for a door that has become wider
+    has told nobody yet. The log does not tell when a record was decided: its LogAppendTime stands in, except for subjects
+    whose decision instant the state still holds.
     """
     start = state.absorbed(plan.topic, plan.engine.paths)
     target = TopicPartition(plan.topic, lane)
     await consumer.start()
     try:
+        aside = passed_over(await _values(consumer, TopicPartition(plan.quarantine, 0)), lane)
         consumer.assign([target])
         first = (await consumer.beginning_offsets([target]))[target]
         consumer.seek(target, max(start, first))
         while await consumer.position(target) < end:
             polled = await consumer.getmany(target, timeout_ms=_POLL_MS, max_records=_CHUNK)
             changes: dict[bytes, Previous | None] = {}
+            deletions: dict[bytes, int] = {}
             for record in polled.get(target, ()):
-                if record.offset < end:
+                if record.offset < end and record.offset not in aside:
                     with suppress(PoisonRecord):
                         offsets = admit(record, plan, lanes=lanes, k_lane=k_lane)
                         values = None if offsets is None else plan.select(record.value, offsets)
                         changes[record.key] = (
                             None if values is None else Previous(values, record.timestamp, record.offset)
                         )
+                        if values is None:
+                            deletions[record.key] = record.offset
             reached = min(end, await consumer.position(target))
-            state.write({plan.topic: changes}, [Absorbed(plan.topic, reached, plan.engine.paths)])
+            position = Absorbed(plan.topic, reached, plan.engine.paths)
+            state.write({plan.topic: changes}, [position], {plan.topic: deletions})
         state.write({}, [Absorbed(plan.topic, end, plan.engine.paths)])
     finally:
         await consumer.stop()
+
+
+async def _values(consumer: Any, target: TopicPartition) -> list[bytes | None]:
+    """Values of everything committed in one partition; the consumer is left without an assignment."""
+    consumer.assign([target])
+    first = (await consumer.beginning_offsets([target]))[target]
+    end = (await consumer.end_offsets([target]))[target]
+    found: list[bytes | None] = []
+    if first < end:
+        consumer.seek(target, first)
+        while await consumer.position(target) < end:
+            polled = await consumer.getmany(target, timeout_ms=_POLL_MS, max_records=_CHUNK)
+            found += [record.value for record in polled.get(target, ())]
+    return found

@@ -64,6 +64,10 @@ class Rereading:
         """Take note that the slice was told and its progress committed."""
         self.progress, self._slice = dict(progress), None
 
+    def note(self, progress: Mapping[str, Progress]) -> None:
+        """Take note of committed progress that is no slice's."""
+        self.progress = dict(progress)
+
     async def close(self) -> None:
         """Forget everything that is not committed, and stop reading."""
         self.progress, self._slice = {}, None

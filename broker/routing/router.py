@@ -15,6 +15,7 @@ from broker.model import receipt, topics
 from broker.model.decision import Kind, Release
 from broker.model.keyed import subject_reference
 from broker.model.notice import NoticeReason
+from broker.model.quarantine_book import Outcome
 from broker.model.record import Headers, header, trace_id_of
 from broker.policy.engine import Previous
 from broker.routing.backfill import Slice
@@ -28,8 +29,9 @@ from broker.routing.looks import Look
 from broker.routing.observed import observe
 from broker.routing.outlet import Source
 from broker.routing.plans import TopicPlan
-from broker.routing.quarantine import quarantined
+from broker.routing.quarantine import closed, quarantined
 from broker.routing.retelling import notices, retelling
+from broker.routing.retrying import Retried
 
 _NO_TRACE = bytes(16)
 _RECEIPT_HEADERS: Headers = []
@@ -49,7 +51,8 @@ class Router:
         committed = False
         while not committed:
             knowledge = await self._lane.refresh()
-            part = Batch({}) if knowledge.more else batch
+            waits = knowledge.more or knowledge.retried is not None
+            part = Batch({}) if waits else batch
             if not part.records and self._lane.idle(knowledge):
                 return 0
             counts, changes = Counts(), {}
@@ -58,6 +61,8 @@ class Router:
                 self._reconsider(look, knowledge, work, counts)
             if knowledge.slice is not None:
                 self._read_again(knowledge.slice, knowledge, work, counts)
+            if knowledge.retried is not None:
+                changes[knowledge.retried.topic] = self._retry(knowledge.retried, knowledge, work, counts)
             for topic, records in part.records.items():
                 changes[topic] = self._route(knowledge.plans[topic], records, knowledge, work, counts)
             for barrier in knowledge.barriers:
@@ -66,7 +71,7 @@ class Router:
             if await self._lane.commit(work, part, knowledge):
                 self._lane.absorb(part, changes, knowledge)
                 self._counts.add(counts)
-                committed = not knowledge.more
+                committed = not waits
         observe(batch, lane=self._lane.number, decided_ms=knowledge.instant.at_ms, committed_ms=self._lane.clock_ms())
         return batch.size
 
@@ -121,12 +126,31 @@ class Router:
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_ENDS):
             work.output(told.topic, 0).append(told.row)
 
+    def _retry(
+        self, retried: Retried, knowledge: Knowledge, work: Checkpoint, counts: Counts
+    ) -> dict[bytes, Previous | None]:
+        """Look at a quarantined record again, in its place; returns what the lane must remember."""
+        plan, run = knowledge.plans[retried.topic], retried.retry.epoch
+        records = [] if retried.record is None else [retried.record]
+        changes = self._route(plan, records, knowledge, work, counts, run)
+        outcome = Outcome.SUPERSEDED if not records else Outcome.ROUTED if changes else None
+        if outcome is not None:
+            note = closed(retried.retry, outcome, at=knowledge.instant.time.decode())
+            work.output(plan.quarantine, 0).append(note)
+        return changes
+
     def _route(
-        self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
+        self,
+        plan: TopicPlan,
+        records: Sequence[Any],
+        knowledge: Knowledge,
+        work: Checkpoint,
+        counts: Counts,
+        run: int = 0,
     ) -> dict[bytes, Previous | None]:
         """Decide every record of one topic in order; returns what the lane must remember once this is committed."""
         lane, at, keys, subjects = self._lane, knowledge.instant, knowledge.keys, knowledge.subjects
-        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
+        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number, run))
         receipts = work.output(topics.RECEIPTS, lane.number)
         rows = [work.output(outlet.topic, 0) for outlet in plan.outlets] if plan.outlets else []
         decisions = plan.engine.batch(at.at_ms)
@@ -138,7 +162,7 @@ class Router:
             try:
                 offsets = admit(record, plan, lanes=lane.lanes, k_lane=keys.lane)
             except PoisonRecord as poison:
-                note = quarantined(record, poison, k_ledger=keys.ledger, at=at.time.decode())
+                note = quarantined(record, poison, k_ledger=keys.ledger, at=at.time.decode(), run=run)
                 work.output(plan.quarantine, 0).append(note)
                 counts.quarantined(plan.topic, poison.reason)
                 continue
@@ -152,7 +176,7 @@ class Router:
             for index, decision in decisions.decide(before, after, kind, papers, record.timestamp):
                 outlet = plan.outlets[index]
                 if isinstance(decision, Release):
-                    row, leaf = outlet.deliver(decision, source, at)
+                    row, leaf = outlet.deliver(decision, source, at, run)
                     rows[index].append(row)
                 else:
                     leaf = outlet.withhold_leaves[decision.reason, kind]

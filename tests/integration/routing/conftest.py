@@ -323,12 +323,16 @@ class World:
 
     # Routing.
 
-    async def router(self, lanes: Iterable[int] = range(LANES), *, behind_ms: int = 0) -> Router4:
-        """A new router with these lanes open, as after the start of a process whose clock is behind by so much."""
+    async def router(self, lanes: Iterable[int] = range(LANES), *, behind_ms: int = 0, wall: Any = None) -> Router4:
+        """A new router with these lanes open, as after the start of a process whose clock is behind by so much.
+
+        `wall` stands in for the installation's.
+        """
         make = await lane_maker(self.site)
         made = Router4({number: make(number) for number in lanes})
         for lane in made.lanes.values():
             lane.clock_ms = lambda: time.time_ns() // 1_000_000 - behind_ms
+            lane.plans.wall = wall or lane.plans.wall
         self._routers.append(made)
         await made.open()
         return made

@@ -426,7 +426,20 @@ async def opened(**others: Any) -> AsyncIterator[World]:
     )
     nothing: Any = None  # tested over rooms of their own
     unused = dict.fromkeys(
-        ("templates", "history", "rehearsals", "credentials", "looks", "tally", "replays", "halts", "mandates"), nothing
+        (
+            "templates",
+            "history",
+            "rehearsals",
+            "credentials",
+            "looks",
+            "tally",
+            "replays",
+            "halts",
+            "mandates",
+            "products",
+            "quarantine",
+        ),
+        nothing,
     )
     seals = {"seals": EventSeals(Keys())}
     app = create_app(Services(*rooms, Pseudonyms(control, Keys(), Population()), **unused | seals | others))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.model import roles
-from tests.unit.api.conftest import document, state
+from tests.unit.api.conftest import EGRESS, ROOT, document, state
 
 OWN_AGENCY, OTHER_AGENCY, OWN_SOURCE = "gent-parkeren", "jeugddienst-leuven", "rijksregister"
 
@@ -100,6 +100,8 @@ _NAMED = {
 }
 _WAITING, _STUDY = {"agreement": "wachtend"}, {"agreement": "onderzoek"}
 _EGRESS = {"subject": "delivery.gent-parkeren.parkeren-value", "version": "1", "identifier": "2"}
+_OWN_PRODUCT = {"subject": "source.rijksregister.persoon.v1-value", "version": "1"}
+_SCHEMA = {"schema": (ROOT / "schemas" / "persoon.v1.avsc").read_text()}
 _FILE = {"subject": "00000000000", "reference": "P-1", "capacity": "schuldeiser"}
 _CONSENT = {"subject": "00000000000", "reference": "T-1"}
 _CSV = "insz;referentie\n00000000000;P-1\n"
@@ -123,6 +125,8 @@ _M = "/v1/organisations/{organisation}/mandates/{processor}"
 _HELPER = {"organisation": OWN_AGENCY, "processor": "softwarehuis"}
 _P = "/v1/products/{source}/{product}"
 _C = "/v1/organisations/{organisation}/credentials"
+_Q = "/v1/quarantine/{organisation}/{product}"
+_QUARANTINED = {"partition": "0", "offset": "7"}
 
 ROWS = (
     Row("GET", "/v1/agreements", ALL),
@@ -173,6 +177,8 @@ ROWS = (
     Row("GET", "/v1/catalogue", ALL),
     Row("GET", "/v1/products", ALL),
     Row("GET", "/v1/products/{organisation}/{product}", ALL),
+    Row("PUT", "/v1/products/{organisation}/{product}", SOURCE | OPERATOR, 403, _SCHEMA),
+    Row("POST", "/v1/products/{organisation}/{product}/changes", SOURCE | OPERATOR, 403, _SCHEMA),
     Row("POST", "/v1/products/{organisation}/{product}/halt", SOURCE | OPERATOR, 403),
     Row("POST", "/v1/products/{organisation}/{product}/resume", SOURCE | OPERATOR, 403),
     Row(
@@ -183,6 +189,17 @@ ROWS = (
         {"reason": "OUTAGE", "text": "Onderhoud", "source": "rijksregister"},
     ),
     Row("GET", "/v1/products/{organisation}/{product}/growth", ALL, query="?since=persoon.v1"),
+    Row("GET", _Q, SOURCE | OPERATOR, 403),
+    Row("GET", f"{_Q}/{{partition}}/{{offset}}", SOURCE, 403, named=_QUARANTINED),
+    Row(
+        "POST",
+        f"{_Q}/{{partition}}/{{offset}}/open",
+        SOURCE,
+        403,
+        {"why": "Herstel van de bron"},
+        named=_QUARANTINED,
+    ),
+    Row("POST", f"{_Q}/{{partition}}/{{offset}}/retry", SOURCE, 403, named=_QUARANTINED),
     Row("GET", f"{_P}/ceilings", ALL),
     Row("GET", f"{_P}/ceilings/{{purpose}}", ALL),
     Row("PUT", f"{_P}/ceilings/{{purpose}}", SOURCE, 403, {"fields": []}),
@@ -218,8 +235,22 @@ ROWS = (
     Row("GET", "/subjects", ALL),
     Row("GET", "/schemas/types", ALL),
     Row("GET", "/schemas/ids/{identifier}", AGENCY | OPERATOR | {"dpo", "auditor"}, 404, named=_EGRESS),
+    Row("GET", "/schemas/ids/{identifier}/versions", AGENCY | OPERATOR | {"dpo", "auditor"}, 404, named=_EGRESS),
     Row("GET", "/subjects/{subject}/versions", AGENCY | OPERATOR | {"dpo", "auditor"}, 404, named=_EGRESS),
     Row("GET", "/subjects/{subject}/versions/{version}", AGENCY | OPERATOR | {"dpo", "auditor"}, 404, named=_EGRESS),
+    Row("POST", "/subjects/{subject}", AGENCY | OPERATOR | {"dpo"}, 404, {"schema": EGRESS}, named=_EGRESS),
+    Row("POST", "/subjects/{subject}/versions", SOURCE | OPERATOR, 403, _SCHEMA, named=_OWN_PRODUCT),
+    Row(
+        "POST",
+        "/compatibility/subjects/{subject}/versions/{version}",
+        ALL - READERS,
+        403,
+        _SCHEMA,
+        named=_OWN_PRODUCT,
+    ),
+    Row("GET", "/config", ALL),
+    Row("GET", "/config/{subject}", ALL, named=_OWN_PRODUCT),
+    Row("GET", "/mode", ALL),
     Row("GET", "/livez", ALL, public=True),
     Row("GET", "/readyz", ALL, public=True),
     Row("GET", "/oauth/jwks", ALL, public=True),

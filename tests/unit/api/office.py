@@ -81,16 +81,16 @@ class Office:
             await self.log.append(FactType.PRODUCT, f"product/{source}/persoon.v1", data, by="t")
         self.log.written.clear()
 
-    def app(self) -> Any:
-        """The HTTP application; nothing behind deliveries, dossiers, receipts and the rest."""
+    def app(self, **others: Any) -> Any:
+        """The HTTP application; nothing behind deliveries, dossiers, receipts and the rest but `others`, by service."""
         unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
         used = {
             "control": self.log,
             "agreements": Agreements(self.log, unused["agreements"]),
             "policies": Policies(self.log),
         }
-        return create_app(Services(**unused | used))
+        return create_app(Services(**unused | used | others))
 
-    def http(self) -> httpx.AsyncClient:
+    def http(self, **others: Any) -> httpx.AsyncClient:
         """A client of the application."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app()), base_url="http://broker.test")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app(**others)), base_url="http://broker.test")

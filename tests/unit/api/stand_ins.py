@@ -6,9 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from broker.control.credentials import Credentials
+from broker.control.quarantine import Held as Quarantined
+from broker.control.quarantine import Note
 from broker.delivery.looks import Ends, Held, Progress
 from broker.model.facts import ControlState
 from broker.model.mandates import Mandate
+from broker.model.quarantine_book import Place, Retry
 from broker.model.webhook_book import Subscription
 
 
@@ -101,6 +104,29 @@ class Mandates:
         return await self.give(organisation, processor)
 
 
+class Products:
+    """Declared at once."""
+
+    async def declare(self, *_asked: object, **_more: object) -> Any:
+        return SimpleNamespace(schema_id=1)
+
+
+class Quarantine:
+    """One record."""
+
+    async def held(self, *_product: object) -> Quarantined:
+        return Quarantined((await self.find(),), whole=True)
+
+    async def find(self, *_place: object) -> Note:
+        return Note(1, "TRUNCATED", "insz", "ab" * 16, "2026-11-26T00:00:00Z", lane=0, offset=7)
+
+    async def open(self, *_place: object, **_more: object) -> bytes:
+        return b"bytes"
+
+    async def retry(self, place: Place, **_more: object) -> Retry:
+        return Retry(place, 9)
+
+
 class Looks:
     """Empty topics."""
 
@@ -160,3 +186,5 @@ def usual() -> dict[str, Any]:
         "looks": Looks(),
         "tally": Tally(),
     }
+        "products": Products(),
+        "quarantine": Quarantine(),
