@@ -400,9 +400,9 @@ class Services:
     replays: Replays
     halts: Halts
     mandates: Mandates
-    seals: EventSeals
     products: Products
     quarantine: Quarantine
+    seals: EventSeals
     clients: Clients | None = None
     """None where no issuer is trusted."""
     tokens: Tokens = NO_TOKENS

@@ -39,8 +39,8 @@ from broker.control.onboarding import Onboarding
 from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
-from broker.control.replacements import Replacements
 from broker.control.quarantine import Quarantine
+from broker.control.replacements import Replacements
 from broker.control.replays import Replays
 from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
@@ -175,6 +175,8 @@ class Installation:
                     replays=Replays(here.control, here.lanes),
                     halts=Halts(here.control, enforcement, enforcement.barriers),
                     mandates=Mandates(here.control, here.admin),
+                    products=self.products,
+                    quarantine=Quarantine(here.control, history),
                     seals=EventSeals(here.keys),
                     clients=identity.clients,
                     tokens=identity.tokens,
@@ -185,8 +187,6 @@ class Installation:
                 )
         finally:
             for started in (deliveries, known, consents, confirmation, dossiers):
-                    products=self.products,
-                    quarantine=Quarantine(here.control, history),
                 await started.close()
 
     @asynccontextmanager

@@ -183,8 +183,8 @@ def usual() -> dict[str, Any]:
         "replays": Replays(),
         "halts": Halts(),
         "mandates": Mandates(),
+        "products": Products(),
+        "quarantine": Quarantine(),
         "looks": Looks(),
         "tally": Tally(),
     }
-        "products": Products(),
-        "quarantine": Quarantine(),
