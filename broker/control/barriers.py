@@ -20,6 +20,11 @@ from broker.model.record import header
 PATIENCE_S = 1.0
 """How long a lane's owner may take; then it is fenced and the barrier written in its place."""
 
+_AGAIN_S = 5.0
+"""How long after a fencing the missing barriers may take. An owner that opened its lane meanwhile fenced us in turn and
+writes its own, unless it is stopped again: then it is fenced again."""
+
+_FENCINGS = 4
 _FENCING_S = 10.0
 _READING_S = 10.0
 _PEEKED = 100
@@ -78,7 +83,8 @@ class Barriers:
         """
         target = TopicPartition(topic, 0)
         found: dict[int, int] = {}
-        fenced: list[int] = []
+        fenced: set[int] = set()
+        fencings = 0
         first_new: int | None = None
         consumer = self._clients.consumer(None)
         try:
@@ -99,18 +105,24 @@ class Barriers:
                         if since is None and record.offset == first > 0:
                             # The topic was emptied up to its last barrier: all were there, and nobody needs fencing.
                             return Stopped(found, (), (self._monotonic() - began) * 1000)
-                if not left and not fenced:
-                    fenced = [lane for lane in range(self._lanes) if lane not in found]
-                    async with asyncio.timeout(_FENCING_S):
-                        await self._fence(topic, fenced, reason, epoch)
-                    deadline = self._monotonic() + _FENCING_S
-                elif not left:
-                    raise KafkaUnavailable("the barriers are written, but could not be read back in time")
+                if left or len(found) == self._lanes:
+                    continue
+                missing = [lane for lane in range(self._lanes) if lane not in found]
+                if fencings == _FENCINGS:
+                    raise KafkaUnavailable(
+                        "what was asked is in force, but not every lane has confirmed it: ask again, that goes on from here",
+                        operator=f"no barrier of lanes {missing} after {fencings} fencings",
+                    )
+                async with asyncio.timeout(_FENCING_S):
+                    await self._fence(topic, missing, reason, epoch)
+                fenced.update(missing)
+                fencings += 1
+                deadline = self._monotonic() + _AGAIN_S
         except (KafkaError, TimeoutError) as error:
             raise KafkaUnavailable("a barrier could not be written", operator=type(error).__name__) from error
         finally:
             await consumer.stop()
-        return Stopped(found, tuple(fenced), (self._monotonic() - began) * 1000, first_new)
+        return Stopped(found, tuple(sorted(fenced)), (self._monotonic() - began) * 1000, first_new)
 
     async def first_delivery(self, topic: str) -> First | None:
         """The first record of a subject that is in a delivery topic, barriers passed over; None where there is none.
@@ -150,7 +162,7 @@ class Barriers:
             async with producer.transaction():
                 await producer.send_and_wait(topic, value, key=key, partition=0, headers=list(headers))
         except ProducerFenced:
-            return  # an owner opened the lane meanwhile (R1): it knows the fact and writes the barrier itself
+            return  # an owner opened the lane meanwhile (R1): it knows the fact and writes the barrier itself, if it lives
         finally:
             await producer.stop()
 

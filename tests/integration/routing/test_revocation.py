@@ -95,6 +95,45 @@ async def test_without_routers_the_control_plane_writes_the_barriers(world) -> N
     assert awake.withheld(gent) == {"REVOKED": 4}
 
 
+class Robbed:
+    """Kafka clients whose first producer for a lane is fenced by an owner that opens the lane and then falls silent."""
+
+    def __init__(self, clients) -> None:
+        self._clients = clients
+        self.robbed: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._clients, name)
+
+    def transactional_producer(self, transactional_id: str) -> object:
+        producer = self._clients.transactional_producer(transactional_id)
+        if transactional_id not in self.robbed:
+            self.robbed.add(transactional_id)
+            start = producer.start
+
+            async def start_late() -> None:
+                await start()
+                owner = self._clients.transactional_producer(transactional_id)
+                await owner.start()
+                await owner.stop()
+
+            producer.start = start_late
+        return producer
+
+
+async def test_an_owner_that_opens_its_lane_and_falls_silent_is_fenced_again(world) -> None:
+    gent = await world.agree("inwoners-gent")
+    barriers = world.services.agreements.enforcement.barriers
+    clients = barriers._clients
+    barriers._clients = robbed = Robbed(clients)
+    try:
+        stopped = await world.services.agreements.revoke(gent, "test")
+    finally:
+        barriers._clients = clients
+    assert len(robbed.robbed) == world.site.lanes
+    assert (set(stopped.barriers), stopped.fenced) == (set(range(world.site.lanes)), tuple(range(world.site.lanes)))
+
+
 async def test_revoking_again_disturbs_nobody(world) -> None:
     gent = await world.agree("inwoners-gent")
     router = await world.router()
