@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 import rdflib
-from rdflib import Graph
+from rdflib import RDF, Graph
 from rdflib.term import Node, URIRef
 
 from adapters.sources import Document
 from broker.errors import PoisonRecord
+from broker.schema.oslo import Known, OnUnknown, Unknown, Vocabulary, admitted
 
 rdflib.NORMALIZE_LITERALS = False
 logging.getLogger("rdflib.term").setLevel(logging.CRITICAL)
@@ -42,8 +43,8 @@ BUNDLED_CONTEXTS: Contexts = MappingProxyType({})
 
 
 def graph_of(document: Document, contexts: Contexts = BUNDLED_CONTEXTS) -> Graph:
-    """All triples of a document. Raises `PoisonRecord`: DOCUMENT_TOO_LARGE, FORMAT_UNKNOWN, RDF_MALFORMED or
-    CONTEXT_UNKNOWN (a JSON-LD context that is not in `contexts`).
+    """All triples of a document. Raises `PoisonRecord`: DOCUMENT_TOO_LARGE, FORMAT_UNKNOWN, ENCODING_WRONG,
+    RDF_MALFORMED or CONTEXT_UNKNOWN (a JSON-LD context that is not in `contexts`).
     """  # noqa: D205 - the reasons are the contract
     if document.body is None:
         raise PoisonRecord("DOCUMENT_TOO_LARGE")
@@ -51,6 +52,8 @@ def graph_of(document: Document, contexts: Contexts = BUNDLED_CONTEXTS) -> Graph
     format_ = _FORMATS.get(document.media_type) or _FORMATS.get(suffix)
     if format_ is None:
         raise PoisonRecord("FORMAT_UNKNOWN")
+    if not _is_text(document.body):
+        raise PoisonRecord("ENCODING_WRONG")
     graph = Graph()
     text, base = document.body, document.name if "://" in document.name else None
     if format_ == "json-ld":
@@ -72,6 +75,14 @@ def graph_of(document: Document, contexts: Contexts = BUNDLED_CONTEXTS) -> Graph
         # Outside the handler, so that no traceback quotes the document.
         raise PoisonRecord("RDF_MALFORMED")
     return graph
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether it is what each of these formats is made of, UTF-8; rdflib puts other letters in the place of the rest."""
+    try:
+        return "\0" not in body.decode()
+    except UnicodeDecodeError:
+        return False
 
 
 def _with_bundled_contexts(body: bytes, contexts: Contexts) -> bytes:
@@ -105,6 +116,36 @@ def _context(value: Any, contexts: Contexts) -> Any:
     if isinstance(value, list):
         return [_context(item, contexts) for item in value]
     return _replace_contexts(value, contexts)
+
+
+def in_our_terms(graph: Graph, terms: Vocabulary, policy: OnUnknown) -> tuple[Graph, tuple[Unknown, ...]]:
+    """The graph with properties, classes and concepts under the IRIs that our schemas use, and what of it is unknown.
+
+    What is unknown stays as it is and is told once, in the order of its IRI. Raises `PoisonRecord`: TERM_UNKNOWN or
+    CONCEPT_UNKNOWN by policy, TERM_PLACEHOLDER or TERM_AMBIGUOUS always.
+    """
+    unknown: dict[str, Unknown] = {}
+
+    def ours(found: Known | Unknown) -> URIRef:
+        read = admitted(found, policy)
+        if isinstance(read, Unknown):
+            unknown[read.iri] = read
+        return URIRef(read.iri)
+
+    classes: dict[Node, list[str]] = {}
+    for subject, named in graph.subject_objects(RDF.type):
+        classes.setdefault(subject, []).append(str(ours(terms.class_(str(named)))))
+    renamed = Graph()
+    for subject, predicate, stated in graph:
+        value = stated
+        if predicate == RDF.type:
+            value = ours(terms.class_(str(stated)))
+        elif isinstance(stated, URIRef) and terms.is_coded(str(stated)):
+            value = ours(terms.concept(str(stated)))
+        if predicate != RDF.type:
+            predicate = ours(terms.property(str(predicate), sorted(classes.get(subject, ()))))  # noqa: PLW2901 - renamed
+        renamed.add((subject, predicate, value))
+    return renamed, tuple(unknown[text] for text in sorted(unknown))
 
 
 def one(graph: Graph, subject: Node, predicate: URIRef) -> str | None:

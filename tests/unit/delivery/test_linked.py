@@ -14,10 +14,12 @@ from broker.delivery.formats import FORMS, JSON, Page, rendered
 from broker.delivery.turtle import turtle
 from broker.model.agreement import ReleasedField, Transform
 from broker.schema.linked_terms import EDTF, NodeType, node_type
+from broker.schema.samples import example
 from tests.unit.delivery.linked_data import (
     ADDRESS,
     BASE,
     IRIS,
+    ROOT,
     document,
     egress,
     graph,
@@ -59,6 +61,12 @@ def test_turtle_says_the_same_triples_as_json_ld(product: str) -> None:
         whole = graph(written)
         assert len(whole) > 15
         assert isomorphic(whole, graph(turtle(written), "turtle"))
+
+
+@pytest.mark.parametrize("product", sorted(path.stem for path in (ROOT / "schemas" / "examples").iterdir()))
+def test_turtle_says_what_json_ld_says_of_every_type(product: str) -> None:
+    written = document(item(example(schema(product))), kept(product))
+    assert isomorphic(graph(written), graph(turtle(written), "turtle"))
 
 
 def person(**changes: Any) -> Graph:

@@ -9,6 +9,7 @@ from broker.errors import Invalid
 from broker.model.identifiers import (
     is_test_insz,
     make_test_insz,
+    parse_capakey,
     parse_establishment,
     parse_insz,
     parse_kbo,
@@ -152,3 +153,26 @@ def test_a_refusal_never_repeats_what_was_given(text: str, parse) -> None:
     with pytest.raises(Invalid) as refused:
         parse(marked)
     assert "KANARIE" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["44802A0123/00B000", "44802A0123-00B000"])
+def test_a_parcel_has_one_key_however_it_is_written(text: str) -> None:
+    assert parse_capakey(text) == "44802A0123/00B000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "44802A0123",
+        "44802a0123/00B000",
+        "4480A0123/00B000",
+        "44802A0123/00B00",
+        "44802A0123 00B000",
+        "44802A0123/00B000\n",
+    ],
+)
+def test_what_is_no_key_of_a_parcel_is_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_capakey(text)
+    assert not text or text not in str(refused.value)
