@@ -196,7 +196,7 @@ class Agency:
             "product": agreement.product, "purpose": agreement.purpose, "code": agreement.purpose,
             "identifier": str(state.agreements[agreement.id].egress_schema_id), "number": "0", "delivery": "0" * 32,
             "trace": "0" * 32, "subject": f"{topics.delivery(agreement.agency, agreement.id)}-value", "version": "1",
-            "from": "1", "to": "2", "since": "2026-01-01T00:00:00Z",
+            "partition": "0", "offset": "0", "from": "1", "to": "2", "since": "2026-01-01T00:00:00Z",
         }  # fmt: skip
         for path, operations in document["paths"].items():
             if "get" in operations and path != _ENDLESS:

@@ -154,6 +154,7 @@ EMPTY = {
     "/v1/agreements/{agreement}/pseudonyms/map",
     "/v1/agreements/{agreement}/webhook",
     "/v1/products/{organisation}/{product}/growth",
+    "/v1/quarantine/{organisation}/{product}/{partition}/{offset}",
     "/v1/traces/{trace}",
 }
 """Addresses that may hold nothing for those who ask; the webhook's and traces are looked at apart. Of traces other tests may leave some."""

@@ -127,3 +127,23 @@ def test_a_write_that_fails_leaves_nothing_behind(state) -> None:
         state.write({TOPIC: {KEYS[1]: Previous((b"a", b"b"), [])}}, [Absorbed(TOPIC, 20, PATHS)])
     assert state.absorbed(TOPIC, PATHS) == 10
     assert KEYS[1] not in state.read(TOPIC, KEYS)
+
+
+def test_a_deletion_stays_known_as_the_newest(state) -> None:
+    put(state, 10)
+    state.write(
+        {TOPIC: {KEYS[0]: None, KEYS[1]: None}}, [Absorbed(TOPIC, 20, PATHS)], {TOPIC: {KEYS[0]: 15, KEYS[1]: 16}}
+    )
+    assert state.read(TOPIC, KEYS) == {}
+    assert [state.newest(TOPIC, key) for key in KEYS[:3]] == [15, 16, -1]
+
+
+def test_a_retry_is_taken_in_once_and_never_over_something_newer(state) -> None:
+    state.write({TOPIC: {KEYS[0]: Previous((b"new",), 9, 8)}}, [Absorbed(TOPIC, 10, PATHS)])
+    state.amend(TOPIC, {KEYS[0]: Previous((b"old",), 11, 5), KEYS[1]: Previous((b"was aside",), 11, 6)}, retried=40)
+    assert state.read(TOPIC, KEYS) == {KEYS[0]: Previous((b"new",), 9, 8), KEYS[1]: Previous((b"was aside",), 11, 6)}
+    assert state.retried(TOPIC) == 40
+    state.amend(TOPIC, {KEYS[1]: Previous((b"late owner",), 12, 6)}, retried=40)
+    assert state.read(TOPIC, KEYS[1:2]) == {KEYS[1]: Previous((b"was aside",), 11, 6)}
+    put(state, 20)
+    assert state.retried(TOPIC) == 40  # however far the lane goes

@@ -1,6 +1,7 @@
 """What a next version may change, and what it may not: one line per rule, over the reviewed persoon.v1."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,15 @@ def test_an_equal_text_is_one_in_another_order_of_keys() -> None:
 
 def test_versions_are_numbers() -> None:
     assert next_version("persoon.v9") == "persoon.v10"
+
+
+def test_the_page_tells_every_rule_and_whether_it_is_allowed() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "registry.md").read_text()
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (allowed|refused) \|", page, re.MULTILINE))
+    assert rows == {rule.value: "allowed" if rule in COMPATIBLE else "refused" for rule in Rule}
+
+
+def test_an_identifier_of_one_kind_stays_one() -> None:
+    held, other = (version(change("verblijfplaats.gemeente.nis", identifier=kind)) for kind in ("nis", "kbo"))
+    for new in (other, version(lambda _: None)):
+        assert [each.rule for each in changes(held, new)] == [Rule.IDENTIFIER_CHANGED]
