@@ -54,7 +54,9 @@ class CsvDrop:
         """Rows that are new since `cursor`. Raises `Retriable` where a file goes away, or a snapshot changes, meanwhile."""
         at = Cursor.of(cursor, self.mapping.fingerprint, self.random)
         listing = await asyncio.to_thread(_listing, self.path)
-        for number in range(at.first_new(listing), len(listing)):
+        first = at.first_new(listing)
+        for number in range(first, len(listing)):
+            at = at if number == first else _anew(at)  # what was read of a later file, earlier ones came before now
             reading = (self._snapshot if self.mapping.snapshot else self._rows)(at, listing, number)
             while some := await asyncio.to_thread(list, islice(reading, _AT_ONCE)):
                 for item_and_cursor in some:

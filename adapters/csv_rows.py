@@ -6,13 +6,15 @@ Of a row: ROW_RAGGED (more or fewer cells than columns), NUL_BYTE, CSV_MALFORMED
 
 import codecs
 import csv
+import io
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO, TextIO
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -53,7 +55,7 @@ class Table:
     rows: Iterator[tuple[int, Row]]
 
 
-def table(file: IO[bytes], name: str, form: CsvSource) -> Table:
+def table(file: BinaryIO, name: str, form: CsvSource) -> Table:
     """The table in `file`, read while its rows are; raises `FileBroken`, also while they are read."""
     cells = _workbook(file, form) if Path(name).suffix.lower() == ".xlsx" else _text(file, form)
     numbered = enumerate(cells, 1)
@@ -79,11 +81,18 @@ def _rows(numbered: Iterator[tuple[int, Row]], width: int) -> Iterator[tuple[int
             yield number, "ROW_RAGGED" if extra else "NUL_BYTE" if any("\0" in cell for cell in row) else row[:width]
 
 
-def _text(file: IO[bytes], form: CsvSource) -> Iterator[Row]:
+def _text(file: BinaryIO, form: CsvSource) -> Iterator[Row]:
     encoding = _encoding(file, form.encoding)
     file.seek(0)
-    stream = codecs.getreader(encoding)(file, "strict")
-    lines = _Lines(stream)
+    stream = io.TextIOWrapper(file, encoding, "strict", newline="")
+    try:
+        yield from _records(_Lines(stream), form)
+    finally:
+        with suppress(ValueError):  # closed already
+            stream.detach()
+
+
+def _records(lines: "_Lines", form: CsvSource) -> Iterator[Row]:
     separator = "\t" if form.separator == "tab" else form.separator or _separator(lines, form.quote)
     csv.field_size_limit(LARGEST_ROW)
     if form.quote == "none":
@@ -104,7 +113,7 @@ def _text(file: IO[bytes], form: CsvSource) -> Iterator[Row]:
 class _Lines:
     """Lines of a stream; `size` is what was read of them since somebody set it to 0."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.size = 0
         self.first: str | None = None
@@ -120,7 +129,7 @@ class _Lines:
 
     def _read(self) -> str:
         try:
-            line = str(self._stream.readline(LARGEST_ROW + 1))
+            line: str | None = self._stream.readline(LARGEST_ROW + 1)
         except UnicodeDecodeError:
             line = None
         if line is None:  # outside the handler, whose text quotes the file
@@ -131,9 +140,12 @@ class _Lines:
         return line
 
     def peek(self) -> str:
-        """The first line, which is read again."""
+        """The first line that is not blank, which is read again."""
         if self.first is None:
-            self.first = self._read()
+            line = self._read()
+            while line and not line.strip():
+                line = self._read()
+            self.first = line
         return self.first
 
 
@@ -144,7 +156,7 @@ def _separator(lines: _Lines, quote: str) -> str:
     return found if found in outside else ","
 
 
-def _encoding(file: IO[bytes], stated: str | None) -> str:
+def _encoding(file: BinaryIO, stated: str | None) -> str:
     """The stated encoding if all of the file is in it; else UTF-8 if it is, and Windows-1252 as what is left."""
     head = file.read(_BLOCK)
     if not head:
@@ -160,7 +172,7 @@ def _encoding(file: IO[bytes], stated: str | None) -> str:
     raise FileBroken("ENCODING_WRONG")
 
 
-def _decodes(file: IO[bytes], encoding: str) -> bool:
+def _decodes(file: BinaryIO, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         while block := file.read(_BLOCK):
@@ -171,7 +183,7 @@ def _decodes(file: IO[bytes], encoding: str) -> bool:
     return True
 
 
-def _workbook(file: IO[bytes], form: CsvSource) -> Iterator[Row]:
+def _workbook(file: BinaryIO, form: CsvSource) -> Iterator[Row]:
     """Cells of one sheet as texts; dates in ISO form, whole numbers without a point."""
     problem = ""
     try:

@@ -1,12 +1,13 @@
 """The words of a mapping file: what may stand in it, before anything is compared with a schema."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from adapters.mapping_errors import Finding
 from adapters.mapping_text import Place, Text
+from broker.errors import Invalid
 from broker.model import topics
 
 UNSET: Any = object()
@@ -80,12 +81,19 @@ class Document(_Form):
     @field_validator("adapter", "organisation")
     @classmethod
     def _slug(cls, stated: str) -> str:
-        return topics.slug(stated)
+        return _named(topics.slug, stated)
 
     @field_validator("product")
     @classmethod
     def _product(cls, stated: str) -> str:
-        return topics.product_id(stated)
+        return _named(topics.product_id, stated)
+
+
+def _named(check: Callable[[str], str], stated: str) -> str:
+    try:
+        return check(stated)
+    except Invalid as error:
+        raise ValueError(str(error)) from None
 
 
 def document(text: Text) -> tuple[Document | None, list[Finding]]:

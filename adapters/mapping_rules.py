@@ -168,6 +168,11 @@ def _constant(rule: Rule, target: Target, line: int, scope: Scope) -> Get:
         scope.wrong(line, target.path, "is a list: write the constant as [a, b]")
     for each in stated if several and isinstance(stated, list) else [stated]:
         fixed(each, target, line, scope)
+    if isinstance(stated, str) and (target.instant or target.kind in {"date", "timestamp-millis"}):
+        try:
+            stated = _through(_dated(rule, target, line, scope), stated)
+        except Misfit:
+            scope.wrong(line, target.path, "takes a date or an instant in ISO 8601, as '2026-01-01T00:00:00Z'")
     return lambda row: stated if holds(row) else None
 
 

@@ -71,6 +71,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="PATH_OR_URL", help="what it reads; default: what the mapping says")
     datadir.add_option(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    parser.set_defaults(wrong=parser.error)
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -94,7 +95,7 @@ def _adapter(given: argparse.Namespace) -> Adapter:
     if mapped is not None:
         return mapped
     if given.name is None or given.source is None:
-        raise Invalid("name an adapter and its --source, or a mapping: a folder with mapping.yaml, or --mapping FILE")
+        given.wrong("name an adapter and its --source, or a mapping: a folder with mapping.yaml, or --mapping FILE")
     return registry.load(given.name, given.source)
 
 
