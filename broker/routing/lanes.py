@@ -6,7 +6,7 @@ here instead (R1).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from aiokafka.abc import ConsumerRebalanceListener
@@ -35,6 +35,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
         self._open_lane = open_lane
         self._counts = counts
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._begun: set[asyncio.Task[None]] = set()  # and not ended, those that are given up included
         self._leaving: set[int] = set()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -52,6 +53,8 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
             self._ended.result()
         finally:
             await self._stop(list(self._tasks))
+            # A rebalance that the client cuts short on leaving the group no longer waits for the lanes it gives up.
+            await _ended(self._begun)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish and give up lanes before the coordinator hands them to someone else."""
@@ -63,6 +66,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
             if target.partition not in self._tasks:
                 task = asyncio.create_task(self._keep(target.partition), name=f"lane-{target.partition}")
                 task.add_done_callback(self._lane_ended)
+                self._begun.add(task)
                 self._tasks[target.partition] = task
 
     async def _keep(self, number: int) -> None:
@@ -86,23 +90,29 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
             await router.step()
 
     def _lane_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self._ended.done():
-            return
-        error = task.exception()
-        if error is not None:
+        self._begun.discard(task)
+        # Asked for whether or not it is the first: asyncio would complain of an end that nobody looked at.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._ended.done():
             self._ended.set_exception(error)
 
     async def _stop(self, numbers: Iterable[int]) -> None:
         leaving = {number: self._tasks.pop(number) for number in numbers if number in self._tasks}
         if not leaving:
             return
-        # A batch under way is finished, so that the next owner finds no open transaction; past the grace it is dropped.
         self._leaving.update(leaving)
-        await asyncio.wait(leaving.values(), timeout=_GRACE_S)
-        for task in leaving.values():
-            task.cancel()
-        await asyncio.gather(*leaving.values(), return_exceptions=True)
+        await _ended(leaving.values())
         self._leaving.difference_update(leaving)
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """A batch under way is finished, so that the next owner finds no open transaction; past the grace it is dropped."""
+    leaving = tuple(tasks)
+    if leaving:
+        await asyncio.wait(leaving, timeout=_GRACE_S)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
 
 
 async def keep_lanes(
