@@ -12,7 +12,7 @@ from tests.stage import Stage, installation
 @pytest.fixture(scope="session")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The installation, without routers."""
-    async with installation(tmp_path_factory.mktemp("faults"), lanes=4) as made:
+    async with installation(tmp_path_factory.mktemp("faults"), lanes=4, webhook_allow="127.0.0.1") as made:
         yield made
 
 
