@@ -19,6 +19,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
         "dcat": "http://www.w3.org/ns/dcat#",
         "dct": "http://purl.org/dc/terms/",
         "dossier": "https://data.vlaanderen.be/ns/dossier#",
+        "eli": "http://data.europa.eu/eli/ontology#",
         "foaf": "http://xmlns.com/foaf/0.1/",
         "gebouw": "https://data.vlaanderen.be/ns/gebouw#",
         "gebouw-impl": "https://implementatie.data.vlaanderen.be/ns/gebouw#",

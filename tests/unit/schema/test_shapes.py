@@ -102,11 +102,12 @@ def test_a_thousand_records_of_the_type_pass(product: str) -> None:
         assert_accepted(product, 50, seed)
 
 
-@pytest.mark.parametrize("way", BREAKS)
-@pytest.mark.parametrize("product", TYPES)
+# The property of `kind` is that of `gebeurtenis`, which is any text: in RDF the two cannot be told apart.
+SHARED = ("hinder.v1", "a symbol that the list does not have")
+
+
+@pytest.mark.parametrize(("product", "way"), sorted({(product, way) for product in TYPES for way in BREAKS} - {SHARED}))
 def test_a_broken_record_is_refused(product: str, way: str) -> None:
-    if (product, way) == ("hinder.v1", "a symbol that the list does not have"):
-        return  # its `gebeurtenis`, any text, has the property of `kind`: in RDF they cannot be told apart
     schema = TYPES[product]
     found = records(schema, [example(schema)])
     BREAKS[way](found, root_of(found, schema), schema)
