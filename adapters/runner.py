@@ -41,7 +41,7 @@ MOST_ITEMS, MOST_BYTES = 4_000, 16 << 20
 """Bounds of one transaction; as many items are read ahead."""
 
 ATTEMPTS = 5
-"""Failures in a row, with nothing read between them, after which a single run gives up."""
+"""Failures in a row, with the cursor where it was between them, after which a single run gives up."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -85,6 +85,7 @@ class Runner:
     _run: str = field(default="", init=False)
     _memory: Memory | None = field(default=None, init=False)
     _summary: Summary = field(default_factory=Summary, init=False)
+    _stands: str | None = field(default=None, init=False)
 
     @property
     def summary(self) -> Summary:
@@ -101,14 +102,14 @@ class Runner:
         failures = 0
         try:
             while True:
-                read = self._summary.read
+                stood = self._stands
                 try:
                     await self._pass(self._memory or await self._open())
                     failures, pause = 0, self.interval_s
                     if once:
                         return self._summary
                 except Retriable as error:
-                    failures = failures + 1 if self._summary.read == read else 1
+                    failures = failures + 1 if self._stands == stood else 1
                     if once and failures >= ATTEMPTS:
                         raise
                     pause = min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S)
@@ -187,7 +188,7 @@ class Runner:
         self._memory = None  # until it is known to be committed
         await self.journal.commit(outputs)
         memory.moved_on(batch.cursor, summary, batch.items)
-        self._memory, self._summary = memory, summary
+        self._memory, self._summary, self._stands = memory, summary, batch.cursor
         self.observe(traces, batch.summary.published + batch.summary.deleted, began, self.now())
         self.progress(summary)
 

@@ -146,13 +146,13 @@ def _column(
     known = str(member.attributes.get("identifier", "insz" if leaf.field_class == "national-number" else ""))
     if path in fixed:
         return Column(called, called, lambda _number: fixed[path])
+    if isinstance(item, Enumeration):
+        rule = f'{{from: {called}, split: "|"}}' if is_list else called
+        symbols = item.symbols
+        return Column(called, f"{rule} # {', '.join(symbols)}", lambda number: symbols[number % len(symbols)])
     if is_list:
         cell: Cell = lambda number: f"{_word(path, number, place)}|{_word(path, number + 1, place)}"  # noqa: E731 - one of three
         return Column(called, f'{{from: {called}, split: "|"}}', cell)
-    if isinstance(item, Enumeration):
-        return Column(
-            called, f"{called} # {', '.join(item.symbols)}", lambda number: item.symbols[number % len(item.symbols)]
-        )
     if known in IDENTIFIERS or "KBO number" in leaf.doc:
         return Column(called, called, _IDENTIFIERS.get(known, _kbo))
     if leaf.doc.startswith("IRI") and (leaf.subject == "principal" or not isinstance(member.type, Nullable)):
