@@ -51,7 +51,7 @@ def compile_check(root: Record) -> Callable[[Mapping[str, Any]], None]:
 
 
 def _record(record: Record) -> Check | None:
-    members = [(field.name, check) for field in record.fields if (check := _member(field)) is not None]
+    members = [(field.name, held) for field in record.fields if (held := _member(field)) is not None]
     if not members:
         return None
 
