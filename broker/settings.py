@@ -147,6 +147,20 @@ class Settings(BaseSettings):
         le=1_209_600,
         description="Seconds that a webhook may fail before it is suspended until its agency resumes it.",
     )
+    drop_allow: Annotated[str, AfterValidator(_exempt)] | None = Field(
+        default=None,
+        description="Where files may be dropped although it is not the public internet: host names, addresses and CIDRs, "
+        "separated by commas; there also to any port.",
+    )
+    drop_timeout_s: int = Field(
+        default=30, ge=1, le=300, description="Seconds that an SFTP server may take for one step of a drop."
+    )
+    drop_give_up_s: int = Field(
+        default=259_200,
+        ge=1,
+        le=1_209_600,
+        description="Seconds that a drop may fail before it is suspended until its agency resumes it.",
+    )
     otlp_endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         default=None,
         description="Base URL of an OpenTelemetry collector (OTLP over HTTP); without it traces stay in a bounded file of the data directory.",

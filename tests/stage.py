@@ -233,7 +233,7 @@ async def installation(root: Path, **given: Any) -> AsyncIterator[Stage]:
         try:
             async with (
                 LocalKafka(root, ROOT / ".cache") as node,
-                running(home, settings, routers=0, webhooks=False) as stack,
+                running(home, settings, routers=0, pushing=False) as stack,
             ):
                 yield Stage(node, stack, environment)
         finally:

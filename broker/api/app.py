@@ -19,6 +19,7 @@ from broker.api import (
     delivery_files,
     dossier_loads,
     dossiers,
+    drops,
     health,
     ldes,
     mandates,
@@ -117,6 +118,7 @@ def create_app(
         templates,
         traces,
         webhooks,
+        drops,
         health,
     ):
         app.include_router(room.routes)

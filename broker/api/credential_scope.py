@@ -11,12 +11,13 @@ from typing import Any
 
 from broker.api.services import Services
 from broker.api.uses import Uses
+from broker.delivery.push_subscriptions import Pushes
 from broker.errors import NotFound
 from broker.model import topics
 from broker.model.credentials import Credential
 from broker.model.lifecycle import AgreementEntry
+from broker.model.push_book import Book, Change, R
 from broker.model.roles import AGENCY, PROCESSOR
-from broker.model.webhook_book import Change
 from broker.policy.calendar import milliseconds
 
 _AT_ONCE = 4
@@ -37,14 +38,21 @@ MEANING = {
 }
 
 
-async def remove_planted(broker: Services, fallen: Sequence[Credential], since: datetime) -> list[str]:
-    """Remove the organisation's webhooks that were set since; returns their agreements. Who set them is not known."""
-    organisation, removed = fallen[0].organisation, []
-    for held in list(broker.control.state.webhooks.live.values()):
+async def remove_planted(broker: Services, fallen: Sequence[Credential], since: datetime) -> dict[str, list[str]]:
+    """Remove the organisation's webhooks and drops that were set since; returns their agreements. Who set them is not known."""
+    state = broker.control.state
+    webhooks = await _removed(broker.webhooks, state.webhooks, fallen[0].organisation, since)
+    drops = await _removed(broker.drops, state.drops, fallen[0].organisation, since)
+    return {"removedWebhooks": webhooks, "removedDrops": drops}
+
+
+async def _removed(pushes: Pushes[R] | None, book: Book[R], organisation: str, since: datetime) -> list[str]:
+    removed = []
+    for held in list(book.live.values()):
         set_since = any(event.type is Change.SET and event.at >= since for event in held.events)
-        if broker.webhooks is not None and held.agency == organisation and set_since:
+        if pushes is not None and held.agency == organisation and set_since:
             with suppress(NotFound):  # somebody else was faster
-                await broker.webhooks.remove(held.agreement, organisation)
+                await pushes.remove(held.agreement, organisation)
             removed.append(held.agreement)
     return removed
 

@@ -134,7 +134,7 @@ async def report_compromised(
 ) -> dict[str, Any]:
     """Revoke it, with all that was issued with it since its last known good use, and tell what could have been read.
 
-    Webhooks that were set since are removed: they would go on without the credential. Issues nothing; asked again, it
+    Webhooks and drops that were set since are removed: they would go on without the credential. Issues nothing; asked again, it
     tells the same anew.
     """
     await _held(broker, caller, organisation, credential, revoked=True)
@@ -151,7 +151,7 @@ async def report_compromised(
         "organisation": organisation,
         "lastKnownGood": since.isoformat(),
         "revoked": [_shown(each, uses) for each in fallen],
-        "scope": await scope_of(broker, uses, fallen, since) | {"removedWebhooks": removed},
+        "scope": await scope_of(broker, uses, fallen, since) | removed,
     }
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,24 +12,15 @@ from broker.api.deliveries import After, next_link
 from broker.api.pouring import OpenAnswers, Poured
 from broker.api.reading import Reading
 from broker.api.services import Broker
-from broker.delivery import container
-from broker.delivery.formats import AVRO, NDJSON, Page, as_ndjson
+from broker.delivery.file_forms import FileForm, pages
+from broker.delivery.formats import AVRO, NDJSON, Page
 from broker.delivery.streams import cursor, position_of
-from broker.errors import Invalid, KafkaUnavailable
+from broker.errors import Invalid
+from broker.model.file_format import FileFormat
 
 routes = APIRouter(prefix="/v1/deliveries", tags=["deliveries"])
 
 _PIECE = 1000
-_IDLE_READS = 3
-
-
-class FileFormat(StrEnum):
-    """How a file is written."""
-
-    NDJSON = "ndjson"
-    AVRO = "avro"
-
-
 _MEDIA_TYPES = {FileFormat.NDJSON: NDJSON, FileFormat.AVRO: AVRO}
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}}}
 
@@ -77,20 +67,15 @@ async def file(
 
 async def _pieces(reading: Reading, page: Page, end: int, form: FileFormat) -> AsyncGenerator[bytes, None]:
     """The file; fails, and so is cut, if the right to it changes meanwhile."""
-    schema_id, stopped, idle = page.schema_id, page.stream.stopped, 0
-    before = b"" if form is FileFormat.NDJSON else container.opening(page.stream, page.schema)
-    yield before
-    while True:
-        held = page.before(end)
-        if form is FileFormat.AVRO:
-            held = held.of_schema(schema_id)
-        if held.messages:
-            yield as_ndjson(held) if form is FileFormat.NDJSON else container.block(held.stream, held.messages, before)
-        if page.position >= end or held.position < page.position:
-            return
-        page = await reading.page(held.position, limit=_PIECE)
-        if page.stream.stopped is not stopped:
+    made, stopped = FileForm.of(form, page), page.stream.stopped
+
+    async def read(position: int) -> Page:
+        found = await reading.page(position, limit=_PIECE)
+        if found.stream.stopped is not stopped:
             raise Invalid("the agreement stopped meanwhile")
-        idle = 0 if page.position > held.position else idle + 1
-        if idle > _IDLE_READS:
-            raise KafkaUnavailable("deliveries that are there cannot be read now")
+        return found
+
+    yield made.opening
+    async for held in pages(made, page, end, read):
+        if held.messages:
+            yield made.piece(held)

@@ -21,6 +21,7 @@ from broker.control.products import Products
 from broker.control.quarantine import Quarantine
 from broker.control.registrations import Closing, Opening, Outcome
 from broker.control.replays import Replays
+from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.looks import Looks
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Message
@@ -412,6 +413,7 @@ class Services:
     public_url: str | None = None
     """Where others reach the HTTP interface; None where nobody said so."""
     webhooks: Webhooks | None = None
+    drops: Drops | None = None
 
 
 def _services(request: Request) -> Services:

@@ -18,7 +18,7 @@ from broker.model import topics
 from broker.model.agreement import State
 from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
-from broker.model.webhook_book import Subscription
+from broker.model.push_book import Registration
 from broker.policy.calendar import instant_of, milliseconds
 from broker.routing.told import Positions, Telling, backfilled, in_force_since, replayed
 
@@ -61,11 +61,12 @@ async def show_subscription(
     progress = await broker.looks.progress(topics.source(entry.source, str(entry.document["product"])))
     now_ms, uses = time.time_ns() // 1_000_000, request.app.state.uses
     webhook = broker.control.state.webhooks.live.get(entry.id)
+    drop = broker.control.state.drops.live.get(entry.id)
     found = _alerts(entry, ends, progress, int(quiet_hours * _HOUR_MS), now_ms)
     return told | {
         "first": ends.first,
         "end": ends.end,
-        "exits": _exits(ends, uses, entry.id, webhook),
+        "exits": _exits(ends, uses, entry.id) | {"webhook": _brought(webhook), "drop": _brought(drop)},
         "lastDelivery": _iso(ends.last_delivery_ms),
         "wholeThrough": _iso(whole_through(progress, now_ms)),
         "sourceLastRecord": _iso(progress.last_record_ms),
@@ -97,20 +98,23 @@ def _telling(telling: Telling | None, lanes: int, end: str) -> dict[str, Any]:
     return {"state": state, "lanesDone": found.lanes_done, "lanes": lanes, "percent": found.percent}
 
 
-def _exits(ends: Ends, uses: Uses, agreement: str, webhook: Subscription | None) -> dict[str, Any]:
-    """Positions by exit, null where one was not seen in use; `behindAtMost` counts markers, too.
-
-    Where a webhook stands is told at its own address.
-    """
+def _exits(ends: Ends, uses: Uses, agreement: str) -> dict[str, Any]:
+    """Positions by exit, null where one was not seen in use; `behindAtMost` counts markers, too."""
     page = uses.last_page(agreement)
     return {
         "http": page and _pulled(page, ends),
         "httpKnownSince": uses.since.isoformat(),
-        "webhook": webhook and {"suspended": webhook.suspended and webhook.suspended.value},
         "kafka": None
         if ends.committed is None
         else {"committed": ends.committed, "behindAtMost": max(0, ends.end - ends.committed)},
     }
+
+
+def _brought(registration: Registration | None) -> dict[str, Any] | None:
+    """Whether deliveries are brought there; where it stands is told at its own address."""
+    if registration is None:
+        return None
+    return {"suspended": registration.suspended and registration.suspended.value}
 
 
 def _pulled(page: Pulled, ends: Ends) -> dict[str, Any]:

@@ -4,46 +4,37 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from broker.api.agreements import AgreementId, agency_entry
 from broker.api.auth import Caller, Principal
+from broker.api.pushes import RESUMPTION, PushForm, ResumptionForm, registration_shown, standing_shown
 from broker.api.services import Broker, Services
 from broker.delivery.egress_guard import LONGEST_URL
-from broker.delivery.webhook_subscriptions import Standing, Start, Webhooks
+from broker.delivery.push_subscriptions import Start
+from broker.delivery.webhook_subscriptions import Webhooks
 from broker.errors import NotFound
-from broker.model.webhook_book import Subscription, WebhookEvent
+from broker.model.webhook_book import Subscription
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/webhook", tags=["webhooks"])
 
 _LONGEST_OVERLAP_H = 168
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, alias_generator=to_camel)
-
-
-class WebhookForm(_Form):
+class WebhookForm(PushForm):
     """Where deliveries go; `start` (for a new one): the oldest retained record, or what comes from now on."""
 
     url: Annotated[str, Field(strict=True, min_length=1, max_length=LONGEST_URL)]
     start: Start = Start.OLDEST
 
 
-class RotationForm(_Form):
+class RotationForm(PushForm):
     """Hours for which the present secret signs too."""
 
     overlap_hours: Annotated[int, Field(strict=True, ge=0, le=_LONGEST_OVERLAP_H)] = 24
 
 
-class ResumptionForm(_Form):
-    """`acceptLoss`: go on with the oldest retained record where the stored position is gone."""
-
-    accept_loss: Annotated[bool, Field(strict=True)] = False
-
-
-_ROTATION, _RESUMPTION = RotationForm.model_validate({}), ResumptionForm.model_validate({})
+_ROTATION = RotationForm.model_validate({})
 
 
 @routes.put("")
@@ -59,7 +50,8 @@ async def set_webhook(
 @routes.get("")
 async def show_webhook(agreement: AgreementId, broker: Broker, caller: Caller) -> dict[str, Any]:
     """State, position and lag, last success and failure, the next attempt, and what happened to it so far."""
-    return _standing(await _for(broker, agreement, caller).standing(agreement, caller.organisation))
+    standing = await _for(broker, agreement, caller).standing(agreement, caller.organisation)
+    return _subscription(standing.subscription) | standing_shown(standing)
 
 
 @routes.delete("")
@@ -71,7 +63,7 @@ async def remove_webhook(agreement: AgreementId, broker: Broker, caller: Caller)
 
 @routes.post("/resume")
 async def resume_webhook(
-    agreement: AgreementId, broker: Broker, caller: Caller, form: Annotated[ResumptionForm, Body()] = _RESUMPTION
+    agreement: AgreementId, broker: Broker, caller: Caller, form: Annotated[ResumptionForm, Body()] = RESUMPTION
 ) -> dict[str, Any]:
     """Go on after a suspension, at the stored position."""
     webhooks = _for(broker, agreement, caller)
@@ -112,39 +104,7 @@ def _once(response: Response, secret: str | None) -> dict[str, str]:
 
 
 def _subscription(subscription: Subscription) -> dict[str, Any]:
-    suspended = subscription.suspended
-    return {
-        "agreement": subscription.agreement,
+    return registration_shown("webhook", subscription) | {
         "url": subscription.url,
-        "state": "active" if suspended is None else "suspended",
-        "reason": suspended and suspended.value,
         "secretOverlapUntil": subscription.until and subscription.until.isoformat(),
-        "events": [_event(event) for event in subscription.events],
-    }
-
-
-def _standing(standing: Standing) -> dict[str, Any]:
-    health = standing.health
-    instants = {
-        "lastSuccess": health.last_success,
-        "failingSince": health.failing_since,
-        "lastFailure": health.last_failure,
-        "nextAttempt": health.next_attempt if standing.subscription.suspended is None else None,
-    }
-    return {
-        **_subscription(standing.subscription),
-        "position": standing.position,
-        "lag": standing.lag,
-        "failures": health.failures,
-        "failure": health.failure and health.failure.value,
-        **{name: at and at.isoformat() for name, at in instants.items()},
-    }
-
-
-def _event(event: WebhookEvent) -> dict[str, Any]:
-    return {
-        "type": f"webhook.{event.type.value}",
-        "at": event.at.isoformat(),
-        "reason": event.reason and event.reason.value,
-        "epoch": event.epoch,
     }

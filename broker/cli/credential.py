@@ -111,6 +111,8 @@ def _compromised(given: argparse.Namespace) -> None:
     also = len(done["revoked"]) - 1
     say(f"{done['id']} of {done['organisation']}: revoked on HTTP and on Kafka, with {also} issued with it since")
     scope = done["scope"]
+    for each in scope["removedDrops"]:
+        say(f"drop of {each} removed: it was set since")
     for each in scope["removedWebhooks"]:
         say(f"webhook of {each} removed: it was set since")
     say(f"what could have been read since {done['lastKnownGood']}:")

@@ -44,6 +44,7 @@ from broker.control.replacements import Replacements
 from broker.control.replays import Replays
 from broker.control.signed_documents import trust_roots, verifier
 from broker.control.term_keeper import TermKeeper
+from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.looks import Looks
 from broker.delivery.pull import DeliveryReader
 from broker.delivery.tally import DailyTally
@@ -141,7 +142,7 @@ class Installation:
                 beside(aftercare.run, "aftercare"),
                 beside(login_keeper.run, "login-keeper"),
                 identities(here) as identity,
-                self._webhooks(deliveries) as webhooks,
+                self._pushes(deliveries) as (webhooks, drops),
             ):
                 yield Services(
                     control=here.control,
@@ -183,6 +184,7 @@ class Installation:
                     issuer=identity.issuer,
                     iri_base=here.settings.iri_base,
                     webhooks=webhooks,
+                    drops=drops,
                     public_url=here.settings.public_url,
                 )
         finally:
@@ -190,19 +192,21 @@ class Installation:
                 await started.close()
 
     @asynccontextmanager
-    async def _webhooks(self, deliveries: DeliveryReader) -> AsyncIterator[Webhooks]:
+    async def _pushes(self, deliveries: DeliveryReader) -> AsyncIterator[tuple[Webhooks, Drops]]:
         here, positions = self.site, GroupPositions(self.site.clients)
+
+        def now() -> datetime:
+            return datetime.now(UTC)
+
+        def new_id() -> str:
+            return secrets.token_hex(16)
+
         try:
             with outside(here.settings) as world:
-                yield Webhooks(
-                    here.control,
-                    here.keys,
-                    world.guard,
-                    positions,
-                    deliveries,
-                    world.receiver,
-                    now=lambda: datetime.now(UTC),
-                    new_id=lambda: secrets.token_hex(16),
+                control, keys_ = here.control, here.keys
+                yield (
+                    Webhooks(control, keys_, world.guard, positions, deliveries, now, new_id, world.receiver),
+                    Drops(control, keys_, world.drop_guard, positions, deliveries, now, new_id, world.servers.open),
                 )
         finally:
             await positions.close()

@@ -1,4 +1,4 @@
-"""What an installation calls outside of itself: one guard and one set of trusted certificates for all of it."""
+"""What an installation calls outside of itself: a guard for webhooks with trusted certificates, and one for drops."""
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -6,18 +6,21 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from broker.delivery.drop_server import DropServers
 from broker.delivery.egress_guard import AllowList, EgressGuard, SystemResolver
 from broker.delivery.webhook_calls import Limits, Receiver
-from broker.settings import Settings
+from broker.settings import Settings, variable
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Makes receivers."""
+    """Makes receivers, and connections to SFTP servers."""
 
     guard: EgressGuard
     trust: ssl.SSLContext
     limits: Limits
+    drop_guard: EgressGuard
+    servers: DropServers
 
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[Receiver]:
@@ -36,6 +39,9 @@ def outside(settings: Settings) -> Iterator[Outside]:
     try:
         guard = EgressGuard(AllowList.parse(settings.webhook_allow or ""), resolver)
         total = float(settings.webhook_timeout_s)
-        yield Outside(guard, ssl.create_default_context(), Limits(total, min(5.0, total), min(10.0, total)))
+        limits = Limits(total, min(5.0, total), min(10.0, total))
+        drop_guard = EgressGuard(AllowList.parse(settings.drop_allow or "", variable("drop_allow")), resolver)
+        servers = DropServers(drop_guard, float(settings.drop_timeout_s))
+        yield Outside(guard, ssl.create_default_context(), limits, drop_guard, servers)
     finally:
         resolver.close()

@@ -1,4 +1,4 @@
-"""The whole local stack: Kafka and the HTTP interface in this process, routers and webhooks as children it supervises."""
+"""The whole local stack: Kafka and the HTTP interface in this process; routers, webhooks and drops as children it supervises."""
 
 import asyncio
 import os
@@ -16,6 +16,7 @@ from broker.cli.installation import Installation
 from broker.cli.processes import Supervised, usual_port
 from broker.cli.site import Progress, Site, site
 from broker.control.log import ControlLog
+from broker.delivery.push_kinds import DROPS, WEBHOOKS, Kind
 from broker.errors import ConfigError
 from broker.model.facts import Organisation
 from broker.settings import Settings
@@ -58,7 +59,7 @@ async def running(
     *,
     ports: Ports = Ports(),
     routers: int = 1,
-    webhooks: bool = True,
+    pushing: bool = True,
     progress: Progress = lambda _line: None,
 ) -> AsyncIterator[Stack]:
     """Start everything on `home`, in order, and stop it in the opposite order; raises `ConfigError` if one runs there."""
@@ -91,24 +92,25 @@ async def running(
                 report=lambda code, number=number: log(Event.CHILD_ENDED, router=number, code=code),  # type: ignore[misc]
             )
             children.append(await held.enter_async_context(child))
-        command = [sys.executable, "-m", "broker.cli.main", "webhooks", "--data-dir", str(home.root)]
-        sender = Supervised(command, home.logs / "webhooks.log", report=lambda code: log(Event.CHILD_ENDED, code=code))
-        if webhooks:
-            await held.enter_async_context(once_wanted(here.control, sender))
+        for kind in (WEBHOOKS, DROPS) if pushing else ():
+            command = [sys.executable, "-m", "broker.cli.main", kind.workers, "--data-dir", str(home.root)]
+            log_file = home.logs / f"{kind.workers}.log"
+            sender = Supervised(command, log_file, report=lambda code: log(Event.CHILD_ENDED, code=code))
+            await held.enter_async_context(once_wanted(here.control, sender, kind))
         yield Stack(home, connection, here, installation, services, tuple(children))
 
 
 @asynccontextmanager
-async def once_wanted(control: ControlLog, sender: Supervised) -> AsyncIterator[None]:
-    """Start the process that sends webhooks when the first agency has one: most installations never need it."""
+async def once_wanted(control: ControlLog, sender: Supervised, kind: Kind[Any]) -> AsyncIterator[None]:
+    """Start the process that serves a kind when the first agency has one of it: most installations never need it."""
 
     async def started() -> None:
-        while not control.state.webhooks.live:
+        while not kind.book(control.state).live:
             await control.wait_for_change(control.state.epoch, timeout=60.0)
         async with sender:
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(started(), name="webhooks")
+    task = asyncio.create_task(started(), name=kind.workers)
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from broker.model.barrier import HALTED
 from broker.model.facts import ControlState, FactType
 from broker.model.lifecycle import AgreementEntry
 from broker.model.notice import NoticeReason
-from broker.model.webhook_book import CALL_BEGINS_WITHIN_S
+from broker.model.push_book import BEGINS_WITHIN_S
 
 ANNOUNCED = frozenset({NoticeReason.OUTAGE, NoticeReason.DEPRECATION, NoticeReason.INFORMATION})
 """What may be announced; the other notices are the broker's own."""
@@ -75,8 +75,8 @@ class Halts:
         epoch = self.control.state.announcements.halted[source, product]
         topic = topics.delivery(streams[0].agency, streams[0].id)
         stopped = await self.barriers.complete(topic, HALTED, epoch, since=since, began=began)
-        if any(entry.id in self.control.state.webhooks.live for entry in streams):
-            await asyncio.sleep(max(0.0, known + CALL_BEGINS_WITHIN_S - self.enforcement.monotonic()))
+        if any(self.control.state.is_pushed(entry.id) for entry in streams):
+            await asyncio.sleep(max(0.0, known + BEGINS_WITHIN_S - self.enforcement.monotonic()))
         return stopped
 
     async def resume(self, source: str, product: str, *, by: str, text: str = "") -> None:

@@ -57,6 +57,11 @@ def webhook_key(agreement: str, number: int) -> str:
     return f"webhook/{slug(agreement, 'agreement')}/{number}"
 
 
+def drop_key(agency: str) -> str:
+    """Name of the seed of the Ed25519 key with which the broker logs in on an agency's SFTP servers; raises `Invalid` likewise."""
+    return f"drop/{slug(agency, 'agency')}"
+
+
 class KeyStore(Protocol):
     """Keys by name."""
 

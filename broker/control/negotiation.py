@@ -30,7 +30,7 @@ from broker.model.lifecycle import (
     signature_document,
     states_for,
 )
-from broker.model.webhook_book import CALL_BEGINS_WITHIN_S
+from broker.model.push_book import BEGINS_WITHIN_S
 from broker.policy import documents
 
 _ASKED = (OPEN | IN_FORCE) - {State.DRAFT}
@@ -192,9 +192,9 @@ class Negotiation:
         return entry
 
     async def _calls_begun(self, agreement: str, since: float) -> None:
-        """Return when no webhook call begins any more that was allowed before `since`, a monotonic instant."""
-        if agreement in self.control.state.webhooks.live:
-            await asyncio.sleep(max(0.0, since + CALL_BEGINS_WITHIN_S - self.enforcement.monotonic()))
+        """Return when no webhook call, and no piece of a file, begins any more that was allowed before `since`, a monotonic instant."""
+        if self.control.state.is_pushed(agreement):
+            await asyncio.sleep(max(0.0, since + BEGINS_WITHIN_S - self.enforcement.monotonic()))
 
     async def withdraw(self, agreement: str, by: str, **said: Unpack[Said]) -> AgreementEntry:
         """Give up the version that is being negotiated; either side may. One in force stays so."""

@@ -21,6 +21,7 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Addresses of a host name, as text; raises `OSError` where there is none now."""
 
 PORTS = frozenset({443, 8443})
+SSH_PORTS = frozenset({22, 2222})
 LONGEST_URL = 2000
 
 _URL = re.compile(
@@ -41,13 +42,17 @@ _RESOLVING_THREADS = 32
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that may be called once its addresses pass; `url` is its one spelling, `literal` the address it states itself."""
+    """What may be called once its addresses pass; `url` is its one spelling, `literal` the address it states itself.
+
+    `named` is what it is called in refusals.
+    """
 
     url: str
     scheme: str
     host: str
     port: int
     literal: Address | None
+    named: str = "url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,8 @@ class AllowList:
     networks: tuple[Network, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> "AllowList":
-        """From names, addresses and CIDRs separated by commas; raises `ConfigError` for anything else."""
+    def parse(cls, text: str, setting: str = "DATANUTS_WEBHOOK_ALLOW") -> "AllowList":
+        """From names, addresses and CIDRs separated by commas; raises `ConfigError` naming the setting for anything else."""
         hosts, networks = set(), []
         for entry in filter(None, (part.strip() for part in text.split(","))):
             try:
@@ -68,8 +73,7 @@ class AllowList:
             except ValueError:
                 if _name_fault(name := entry.lower(), single=True):
                     raise ConfigError(
-                        "DATANUTS_WEBHOOK_ALLOW: expected host names, addresses and CIDRs (without host bits), "
-                        "separated by commas"
+                        f"{setting}: expected host names, addresses and CIDRs (without host bits), separated by commas"
                     ) from None
                 hosts.add(name)
         return cls(frozenset(hosts), tuple(networks))
@@ -95,15 +99,8 @@ class EgressGuard:
                 f"fragment or backslash, at most {LONGEST_URL} characters"
             )
         scheme, host, rest = stated["scheme"], stated["host"].lower(), stated["rest"]
-        literal = _literal(host)
-        if literal is None and (fault := _name_fault(host, single=host in self._allow.hosts)):
-            raise AddressRefused(f"url: {fault}")
-        exempt = host in self._allow.hosts if literal is None else self._allow.covers(literal)
+        literal, exempt = self._host(host, "url")
         port = int(stated["port"] or (443 if scheme == "https" else 80))
-        if not exempt and literal is None and host.rpartition(".")[2] in _HERE:
-            raise AddressRefused("url: the host is one that only this machine or network knows")
-        if literal is not None and not exempt and not reachable(literal):
-            raise _inside()
         if scheme != "https" and not exempt:
             raise AddressRefused("url: must be https")
         if not 0 < port <= _LARGEST_PORT or (port not in PORTS and not exempt):
@@ -112,25 +109,45 @@ class EgressGuard:
         path = rest if rest.startswith("/") else f"/{rest}"
         return Target(f"{scheme}://{host}{plain}{path}", scheme, host, port, literal)
 
+    def place(self, host: str, port: int) -> Target:
+        """An SSH server by its name or address, if it asks for nothing forbidden by itself; raises `AddressRefused` saying why."""
+        plain = host.lower()
+        literal, exempt = self._host(plain, "host")
+        if not 0 < port <= _LARGEST_PORT or (port not in SSH_PORTS and not exempt):
+            raise AddressRefused("port: must be 22 or 2222")
+        return Target(f"sftp://{plain}:{port}", "sftp", plain, port, literal, "host")
+
+    def _host(self, host: str, named: str) -> tuple[Address | None, bool]:
+        """The address that a host in lower case is, and whether the operator exempts it; raises `AddressRefused`."""
+        literal = _literal(host, named)
+        if literal is None and (fault := _name_fault(host, single=host in self._allow.hosts)):
+            raise AddressRefused(f"{named}: {fault}")
+        exempt = host in self._allow.hosts if literal is None else self._allow.covers(literal)
+        if not exempt and literal is None and host.rpartition(".")[2] in _HERE:
+            raise AddressRefused(f"{named}: the host is one that only this machine or network knows")
+        if literal is not None and not exempt and not reachable(literal):
+            raise _inside(named)
+        return literal, exempt
+
     async def addresses(self, target: Target) -> tuple[str, ...]:
         """Addresses to connect to, every one of them checked now; raises `AddressRefused`, or `OSError` without any."""
         if target.literal is not None:
             return (str(target.literal),)
-        found = [self._checked(target.host, text) for text in await self._resolve(target.host)]
+        found = [self._checked(target, text) for text in await self._resolve(target.host)]
         if not found:
             raise OSError("the name has no address")
         return tuple(dict.fromkeys(found))
 
-    def _checked(self, host: str, text: str) -> str:
+    def _checked(self, target: Target, text: str) -> str:
         try:
             stated = address(text)
         except ValueError:
-            raise _inside() from None
-        by_name = host in self._allow.hosts and not any(
+            raise _inside(target.named) from None
+        by_name = target.host in self._allow.hosts and not any(
             stated.version == network.version and stated in network for network in NEVER_BY_NAME
         )
         if not (by_name or self._allow.covers(stated) or reachable(stated)):
-            raise _inside()
+            raise _inside(target.named)
         return str(stated)
 
 
@@ -165,13 +182,13 @@ def _look_up(host: str) -> list[str]:
     return list(dict.fromkeys(str(line[4][0]) for line in found))
 
 
-def _literal(host: str) -> Address | None:
+def _literal(host: str, named: str) -> Address | None:
     """The address that a host is; None for a name. Other spellings of numbers are no names either: `_name_fault`."""
     if host.startswith("["):
         try:
             return address(host[1:-1])
         except ValueError:
-            raise AddressRefused("url: the address in brackets is none") from None
+            raise AddressRefused(f"{named}: the address in brackets is none") from None
     try:
         return IPv4Address(host)
     except ValueError:
@@ -207,5 +224,5 @@ def _plain(label: str) -> bool:
     return not text.isascii() and word and canonical and text.encode("punycode").decode() == label[4:]
 
 
-def _inside() -> AddressRefused:
-    return AddressRefused("url: the host leads to an address that is not on the public internet")
+def _inside(named: str) -> AddressRefused:
+    return AddressRefused(f"{named}: the host leads to an address that is not on the public internet")

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from broker.delivery import webhook_signature
 from broker.delivery.checked_transport import CheckedTransport
 from broker.delivery.egress_guard import EgressGuard
-from broker.delivery.webhook_circuit import Failure
+from broker.delivery.push_circuit import Failure
 from broker.delivery.webhook_event import CONTENT_TYPE, Call
 from broker.errors import AddressRefused
 
@@ -47,6 +47,15 @@ class Outcome:
     failure: Failure | None
     status: int | None = None
     asked_s: float | None = None
+
+
+class Calls(Protocol):
+    """Whom one subscription calls, as a courier sees it."""
+
+    async def call(
+        self, url: str, call: Call, keys: Sequence[bytes], may_begin: Callable[[], Awaitable[None]]
+    ) -> Outcome:
+        """See `Receiver.call`."""
 
 
 class Receiver:

@@ -17,11 +17,13 @@ from broker.model.agreement import State
 from broker.model.agreement_book import AgreementBook, Event
 from broker.model.announcements import AnnouncementBook
 from broker.model.credentials import Credential, CredentialBook
+from broker.model.drop_book import DropBook
 from broker.model.instants import optional_instant, stated_instant
 from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.mandates import MandateBook
+from broker.model.push_book import Change
 from broker.model.quarantine_book import QuarantineBook
-from broker.model.webhook_book import Change, WebhookBook
+from broker.model.webhook_book import WebhookBook
 
 
 class FactType(StrEnum):
@@ -60,6 +62,10 @@ class FactType(StrEnum):
     WEBHOOK_REMOVED = "webhook.removed"
     WEBHOOK_SUSPENDED = "webhook.suspended"
     WEBHOOK_RESUMED = "webhook.resumed"
+    DROP_SET = "drop.set"
+    DROP_REMOVED = "drop.removed"
+    DROP_SUSPENDED = "drop.suspended"
+    DROP_RESUMED = "drop.resumed"
 
 
 _STEPS = {
@@ -81,6 +87,15 @@ _WEBHOOK = {
     FactType.WEBHOOK_SUSPENDED: Change.SUSPENDED,
     FactType.WEBHOOK_RESUMED: Change.RESUMED,
 }
+
+_DROP = {
+    FactType.DROP_SET: Change.SET,
+    FactType.DROP_REMOVED: Change.REMOVED,
+    FactType.DROP_SUSPENDED: Change.SUSPENDED,
+    FactType.DROP_RESUMED: Change.RESUMED,
+}
+
+_PUSH = _WEBHOOK | _DROP
 
 _MANDATE = frozenset({FactType.MANDATE_GIVEN, FactType.MANDATE_ENDED})
 
@@ -110,7 +125,7 @@ _DECIDES_NOTHING = _IDENTITY | frozenset(
         FactType.AGREEMENT_PUBLISHED,
         FactType.REPLAY_REQUESTED,
         FactType.ANNOUNCED,
-        *_WEBHOOK,
+        *_PUSH,
         *_QUARANTINE,
     }
 )
@@ -251,6 +266,7 @@ class ControlState:
     mandates: MandateBook = field(default_factory=MandateBook)
     quarantine: QuarantineBook = field(default_factory=QuarantineBook)
     webhooks: WebhookBook = field(default_factory=WebhookBook)
+    drops: DropBook = field(default_factory=DropBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -291,6 +307,10 @@ class ControlState:
         """The version that may be drafted or requested now, anew or again; None where neither may be."""
         return self._book.next_version(agreement, step)
 
+    def is_pushed(self, agreement: str) -> bool:
+        """Whether the broker itself brings the agreement's deliveries somewhere."""
+        return agreement in self.webhooks.live or agreement in self.drops.live
+
     def pseudonym_epoch(self, agency: str, purpose: str) -> int:
         """Epoch of the key behind the agency's pseudonyms for the purpose; the first is 1."""
         return self.pseudonym_epochs.get((agency, purpose), 1)
@@ -322,8 +342,8 @@ class ControlState:
             return self._step(offset, fact)
         if fact.type in _STREAM:
             return self._said(offset, fact)
-        if fact.type in _WEBHOOK:
-            return self._call(offset, fact)
+        if fact.type in _PUSH:
+            return self._push(offset, fact)
         if fact.type in _IDENTITY:
             return self._identify(offset, fact)
         if fact.type in _QUARANTINE:
@@ -341,11 +361,12 @@ class ControlState:
             self.replays.pop(entry.id, None)
         return accepted
 
-    def _call(self, offset: int, fact: Fact) -> bool:
-        """Where an agency is called."""
+    def _push(self, offset: int, fact: Fact) -> bool:
+        """Where deliveries are brought to."""
         entry = self.agreements.get(fact.data["agreement"])
         agency = entry.agency if entry is not None and entry.activated_at is not None else None
-        return self.webhooks.take(_WEBHOOK[fact.type], fact.data, agency, fact.at, offset)
+        book = self.drops if fact.type in _DROP else self.webhooks
+        return book.take(_PUSH[fact.type], fact.data, agency, fact.at, offset)
 
     def _set_aside(self, offset: int, fact: Fact) -> bool:
         """What a source does about its quarantined records."""

@@ -50,6 +50,11 @@ def webhook_group(agreement: str) -> str:
     return f"webhook.{slug(agreement, 'agreement')}"
 
 
+def drop_group(agreement: str) -> str:
+    """Consumer group under which the position of an agreement's drop is committed."""
+    return f"drop.{slug(agreement, 'agreement')}"
+
+
 def cursors(adapter: str) -> str:
     """Compacted topic in which an adapter's runner keeps its cursor and content hashes (design R9)."""
     return f"cursors.{slug(adapter, 'adapter')}"
@@ -73,3 +78,6 @@ LANE_GROUP = "router-lanes"
 
 WEBHOOK_GROUP = "webhooks"
 """Group whose coordinator shares subscriptions out among webhook workers, over the partitions of `LANES`."""
+
+DROP_GROUP = "drops"
+"""Likewise drops among theirs."""

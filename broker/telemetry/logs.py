@@ -51,6 +51,9 @@ class Event(StrEnum):
     WEBHOOK_SUSPENDED = "webhook.suspended"
     WEBHOOK_TROUBLE = "webhook.trouble"
     WEBHOOK_UNEXPECTED = "webhook.unexpected"
+    DROP_SUSPENDED = "drop.suspended"
+    DROP_TROUBLE = "drop.trouble"
+    DROP_UNEXPECTED = "drop.unexpected"
 
 
 _WARNINGS = frozenset(
@@ -69,9 +72,11 @@ _WARNINGS = frozenset(
         Event.TRACES_LOST,
         Event.WEBHOOK_SUSPENDED,
         Event.WEBHOOK_TROUBLE,
+        Event.DROP_SUSPENDED,
+        Event.DROP_TROUBLE,
     }
 )
-_ERRORS = frozenset({Event.HTTP_UNEXPECTED, Event.PROCESS_FAILED, Event.WEBHOOK_UNEXPECTED})
+_ERRORS = frozenset({Event.HTTP_UNEXPECTED, Event.PROCESS_FAILED, Event.WEBHOOK_UNEXPECTED, Event.DROP_UNEXPECTED})
 
 _sink: Any = None
 

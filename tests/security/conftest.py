@@ -26,7 +26,9 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     listed = root / "admitted.txt"
     numbers = await sample_numbers() if SAMPLES.exists() else []
     listed.write_text("".join(f"{number}\n" for number in numbers))
-    async with installation(root / "data", lanes=4, admitted_subjects=listed, webhook_allow="127.0.0.1") as made:
+    async with installation(
+        root / "data", lanes=4, admitted_subjects=listed, webhook_allow="127.0.0.1", drop_allow="127.0.0.1"
+    ) as made:
         yield made
 
 

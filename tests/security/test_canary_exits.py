@@ -25,6 +25,9 @@ from broker.model import topics
 from broker.model.record import header
 from broker.testing import wait_until
 from tests.faults.crowd import PRODUCT, Crowd
+from tests.integration.drops import sftp
+from tests.integration.drops.conftest import Agency as Dropper
+from tests.integration.drops.conftest import dropping
 from tests.integration.webhooks.conftest import Agency as Subscriber
 from tests.integration.webhooks.conftest import sending
 from tests.integration.webhooks.receiver import listening
@@ -139,7 +142,7 @@ async def played(stage: Stage, crowd: Crowd, name: str, number: int, folder: Pat
         others = (path for path in answers if not path.startswith(SHOWN_BY_DATA))
         assert {path for path in others if answers[path][0] != httpx.codes.OK} <= EMPTY
         assert {name: status for name, (status, _) in refusals.items()} == REFUSALS
-        found = await agency.data(folder) | {"webhook": await webhook(agency)}
+        found = await agency.data(folder) | {"webhook": await webhook(agency), "drop": await drop(agency, folder)}
         found |= {name: body for name, (_, body) in [*answers.items(), *refusals.items()]}
         found |= await by_place(stage, agreement)
         assert found[topics.quarantine(source, PRODUCT)].count(b"persoon.v1") >= len(torn)
@@ -153,11 +156,12 @@ EMPTY = {
     "/v1/agreements/{agreement}/pseudonyms",
     "/v1/agreements/{agreement}/pseudonyms/map",
     "/v1/agreements/{agreement}/webhook",
+    "/v1/agreements/{agreement}/drop",
     "/v1/products/{organisation}/{product}/growth",
     "/v1/quarantine/{organisation}/{product}/{partition}/{offset}",
     "/v1/traces/{trace}",
 }
-"""Addresses that may hold nothing for those who ask; the webhook's and traces are looked at apart. Of traces other tests may leave some."""
+"""Addresses that may hold nothing for those who ask; the webhook's, the drop's and traces are looked at apart. Of traces other tests may leave some."""
 
 REFUSALS = {
     "bad cursor": 400,
@@ -211,6 +215,20 @@ async def webhook(agency: Agency) -> bytes:
     return b"\n".join([*receiver.raw, standing.content])
 
 
+async def drop(agency: Agency, folder: Path) -> bytes:
+    """Every file with its name as it lies on the agency's server, and what the broker tells of them."""
+    dropper = Dropper(agency.stage, agency.agreement)
+    async with sftp.listening(folder / "sftp") as server:
+        await dropper.put_to(server)
+        async with dropping(agency.stage):
+            await dropper.up_to_date()
+        standing = await agency.http.get(f"/v1/agreements/{agency.agreement}/drop")
+        assert standing.status_code == httpx.codes.OK
+        await dropper.drops.remove(agency.agreement, dropper.name)
+        files = [name.encode() + b"\n" + server.read(name) for name in server.files()]
+    return b"\n".join([*files, standing.content])
+
+
 @pytest.fixture(scope="module")
 async def scene(
     stage: Stage, crowd: Crowd, unique: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
@@ -232,7 +250,7 @@ async def test_no_exit_shows_what_is_not_released(scene: Played) -> None:
 
 
 async def test_every_exit_that_shows_deliveries_was_looked_through(scene: Played) -> None:
-    for name in {*DATA_EXITS, "webhook", scene.agency.stage.delivery_topic(scene.agency.agreement)}:
+    for name in {*DATA_EXITS, "webhook", "drop", scene.agency.stage.delivery_topic(scene.agency.agreement)}:
         absent = [text for text in scene.released() if text not in scene.found[name]]
         assert not absent, f"{name} does not show {len(absent)} released texts"
 
@@ -241,9 +259,8 @@ async def test_a_field_too_many_would_be_found_in_every_exit_that_shows_deliveri
     shown = hits(scene.found, scene.canaries(but=[_FIELD_TOO_MANY]))
     number = len(scene.released())
     topic = scene.agency.stage.delivery_topic(scene.agency.agreement)
-    assert {name: shown.get(name) for name in {*DATA_EXITS, "webhook", topic}} == dict.fromkeys(
-        {*DATA_EXITS, "webhook", topic}, number
-    )
+    exits = {*DATA_EXITS, "webhook", "drop", topic}
+    assert {name: shown.get(name) for name in exits} == dict.fromkeys(exits, number)
 
 
 async def test_a_value_that_slips_into_a_delivery_is_found(scene: Played, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_the_environment_reference_is_current() -> None:
 
 
 def test_the_image_and_the_services_set_only_what_the_broker_reads() -> None:
-    assert set(OURS) == {"api", "router", "webhooks"}
+    assert set(OURS) == {"api", "router", "webhooks", "drops"}
     stated = IMAGE_SETTINGS.keys() | {name for service in OURS.values() for name in service["environment"]}
     assert stated <= SETTINGS
 
@@ -51,7 +51,7 @@ def test_the_api_is_published_on_loopback_and_listens_on_the_published_port() ->
     assert IMAGE_SETTINGS["DATANUTS_API_HOST"] == "0.0.0.0"  # noqa: S104 - inside its container
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
     assert COMPOSE["networks"]["inner"] == {"internal": True}
-    outgoing = {"api", "webhooks"}  # these two call agencies' servers
+    outgoing = {"api", "webhooks", "drops"}  # these call agencies' servers
     assert all(service["networks"] == ["inner"] for name, service in SERVICES.items() if name not in outgoing)
 
 

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fastavro
@@ -18,6 +20,7 @@ import httpx
 import pytest
 
 from adapters.synthetic_names import GENT, LEUVEN
+from broker.cli.drops import send as drop
 from broker.cli.outside import outside
 from broker.cli.webhooks import send
 from broker.client import Kafka, MemoryPositions, Subscription
@@ -26,9 +29,12 @@ from broker.control.keys import agreement_key
 from broker.delivery.digest import delivery_digest, digest_key
 from broker.model import topics
 from broker.model.cursor import position_of
+from broker.model.drop_book import Destination
+from broker.model.file_format import FileFormat
 from broker.model.record import WIRE_HEADER_BYTES, schema_id_of
 from broker.testing import wait_until
 from tests.integration.delivery.conftest import agency_of, staged
+from tests.integration.drops import sftp
 from tests.integration.routing.conftest import Opened, World
 from tests.integration.webhooks import receiver
 from tests.listening import listening
@@ -173,6 +179,41 @@ async def webhook(scene: Scene) -> Items:
     return await _between_events(scene, [item for item in items if item["kind"] != "life-cycle"])
 
 
+async def _dropped(scene: Scene, form: FileFormat, read: Callable[[bytes], Items]) -> Items:
+    """Every file that appears under its name, in the order of the names."""
+    site, drops = scene.world.site, scene.world.services.drops
+    assert drops is not None
+    here = replace(site, settings=site.settings.model_copy(update={"drop_allow": "127.0.0.1"}))
+    stop, agency = asyncio.Event(), scene.world.agency(scene.agreement)
+    with TemporaryDirectory() as folder:
+        async with sftp.listening(Path(folder)) as server:
+            with outside(here.settings) as world:
+                theirs = replace(drops, guard=world.drop_guard)
+            to = Destination("127.0.0.1", server.port, sftp.USER, "in", form, server.host_key, timedelta(seconds=1))
+            made, _ = await theirs.set(scene.agreement, agency, to)
+            server.admit(theirs.public_key(made))
+            working = asyncio.create_task(drop(here, stop))
+
+            async def nothing_left() -> bool:
+                return working.done() or (await theirs.standing(scene.agreement, agency)).lag == 0
+
+            try:
+                await wait_until(nothing_left, timeout=400)
+            finally:
+                stop.set()
+                await working
+                await theirs.remove(scene.agreement, agency)
+            return [item for name in server.files() for item in read(server.read(name))]
+
+
+async def drop_ndjson(scene: Scene) -> Items:
+    return await _dropped(scene, FileFormat.NDJSON, _lines)
+
+
+async def drop_avro(scene: Scene) -> Items:
+    return await _dropped(scene, FileFormat.AVRO, _rows)
+
+
 def _called(scene: Scene, call: Mapping[str, Any]) -> Mapping[str, Any]:
     """The item in a call: CloudEvents has names of its own for some members."""
     names = {"agreementversion": "agreementVersion", "pseudonymepoch": "pseudonymEpoch"}
@@ -241,6 +282,8 @@ EXITS: Mapping[str, Callable[[Scene], Awaitable[Items]]] = {
     "file-ndjson": file_ndjson,
     "file-avro": file_avro,
     "webhook": webhook,
+    "drop-ndjson": drop_ndjson,
+    "drop-avro": drop_avro,
     "sdk-http": sdk,
     "sdk-kafka": sdk_over_kafka,
 }

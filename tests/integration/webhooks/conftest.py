@@ -14,8 +14,10 @@ import pytest
 from fastavro.utils import generate_one
 
 from broker.cli.webhooks import send
-from broker.delivery.webhook_subscriptions import Standing, Start, Webhooks
+from broker.delivery.push_subscriptions import Standing, Start
+from broker.delivery.webhook_subscriptions import Webhooks
 from broker.model.record import traceparent, wire_header
+from broker.model.webhook_book import Subscription
 from tests.integration.webhooks.receiver import Receiver
 from tests.stage import Stage, installation
 
@@ -43,7 +45,7 @@ class Agency:
         _, secret = await self.webhooks.set(self.agreement, self.name, receiver.url, start=start)
         receiver.secret = secret or receiver.secret
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> Standing[Subscription]:
         return await self.webhooks.standing(self.agreement, self.name)
 
     async def suspended(self) -> str | None:

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from broker.delivery.egress_guard import AllowList, EgressGuard
+from broker.delivery.push_circuit import Failure
 from broker.delivery.webhook_calls import MOST_ANSWERED, Limits, Outcome, Receiver
-from broker.delivery.webhook_circuit import Failure
 from broker.delivery.webhook_event import Call
 from broker.errors import Stale
 

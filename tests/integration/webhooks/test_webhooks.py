@@ -10,7 +10,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from broker.cli.processes import Supervised
 from broker.cli.stack import once_wanted
-from broker.delivery.webhook_subscriptions import Start
+from broker.delivery.push_kinds import WEBHOOKS
+from broker.delivery.push_subscriptions import Start
 from broker.errors import AddressRefused, Conflict, NotFound
 from broker.testing import wait_until
 from tests.integration.webhooks.conftest import Agency, sending
@@ -148,7 +149,7 @@ async def test_the_stack_starts_a_sender_when_an_agency_has_a_webhook(
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
     sender = Supervised(stage.command("webhooks"), stage.stack.home.logs / "sender.log")
-    async with listening() as receiver, once_wanted(stage.stack.site.control, sender):
+    async with listening() as receiver, once_wanted(stage.stack.site.control, sender, WEBHOOKS):
         await asyncio.sleep(0)
         assert sender.pid is None, "there is nothing to send yet"
         await agency.subscribe(receiver)

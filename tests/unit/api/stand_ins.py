@@ -1,7 +1,7 @@
 """Use-cases that say yes to everybody: behind them only the door decides who passes."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +9,9 @@ from broker.control.credentials import Credentials
 from broker.control.quarantine import Held as Quarantined
 from broker.control.quarantine import Note
 from broker.delivery.looks import Ends, Held, Progress
+from broker.model.drop_book import Destination, Drop
 from broker.model.facts import ControlState
+from broker.model.file_format import FileFormat
 from broker.model.mandates import Mandate
 from broker.model.quarantine_book import Place, Retry
 from broker.model.webhook_book import Subscription
@@ -48,10 +50,39 @@ class Templates:
         return SimpleNamespace(template="t", to_agency="a", to_agreement="b", transfers=(), problems=())
 
 
+_WELL = SimpleNamespace(
+    **dict.fromkeys(("last_success", "failing_since", "last_failure", "next_attempt", "failure")), failures=0
+)
+
+
+class Drops:
+    """One that never wrote a file."""
+
+    _to = Destination("gent.example", 22, "u", ".", FileFormat.NDJSON, "ssh-ed25519 A", timedelta(hours=1))
+    _held = Drop(agreement="parkeren", agency="gent-parkeren", series=1, to=_to)
+
+    async def set(self, *_asked: object, **_more: object) -> tuple[Drop, bool]:
+        return self._held, False
+
+    async def resume(self, *_asked: object, **_more: object) -> Drop:
+        return self._held
+
+    remove = resume
+
+    def public_key(self, _drop: Drop) -> str:
+        return "ssh-ed25519 B"
+
+    async def standing(self, *_asked: object) -> Any:
+        return SimpleNamespace(subscription=self._held, position=0, lag=0, health=_WELL)
+
+    async def test(self, *_asked: object) -> None:
+        return None
+
+
 class Webhooks:
     """One that never called anybody."""
 
-    _held = Subscription("parkeren", "gent-parkeren", "https://gent.example/", 1, 1, None, None, 1)
+    _held = Subscription(agreement="parkeren", agency="gent-parkeren", series=1, url="https://gent.example/", secret=1)
 
     async def set(self, *_asked: object, **_more: object) -> tuple[Subscription, str]:
         return self._held, "geheim"
@@ -65,8 +96,7 @@ class Webhooks:
     remove = resume
 
     async def standing(self, *_asked: object) -> Any:
-        health = dict.fromkeys(("last_success", "failing_since", "last_failure", "next_attempt", "failure"))
-        return SimpleNamespace(subscription=self._held, position=0, lag=0, health=SimpleNamespace(**health, failures=0))
+        return SimpleNamespace(subscription=self._held, position=0, lag=0, health=_WELL)
 
     async def test(self, *_asked: object) -> Any:
         return SimpleNamespace(failure=None, status=204)
@@ -180,6 +210,7 @@ def usual() -> dict[str, Any]:
         "rehearsals": Rehearsals(),
         "templates": Templates(),
         "webhooks": Webhooks(),
+        "drops": Drops(),
         "replays": Replays(),
         "halts": Halts(),
         "mandates": Mandates(),

@@ -11,10 +11,10 @@ import pytest
 
 from broker.delivery.egress_guard import AllowList, EgressGuard
 from broker.delivery.pull import Slice
+from broker.delivery.push_circuit import Failure, Health, Patience, failed
+from broker.delivery.push_note import Note
 from broker.delivery.webhook_calls import Outcome
-from broker.delivery.webhook_circuit import Failure, Health, Patience, failed
 from broker.delivery.webhook_event import Call
-from broker.delivery.webhook_note import Note
 from broker.delivery.webhook_signature import shown
 from broker.delivery.webhook_subscriptions import Webhooks
 from broker.model.facts import FactType
@@ -102,7 +102,7 @@ def webhooks_of(world: World) -> Desk:
         EgressGuard(AllowList(), resolve),
         positions,
         Topic(),
-        opened,
+        open_receiver=opened,
         now=lambda: NOW,
         new_id=lambda: str(next(numbers)),
     )

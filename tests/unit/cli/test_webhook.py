@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from broker.delivery.push_circuit import Failure
 from broker.delivery.webhook_calls import Outcome
-from broker.delivery.webhook_circuit import Failure
 from tests.unit.api.conftest import World
 from tests.unit.api.test_webhooks import URL, Desk, webhooks_of
 from tests.unit.cli.conftest import Run

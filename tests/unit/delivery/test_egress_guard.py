@@ -178,3 +178,20 @@ async def test_a_name_that_answers_slowly_holds_one_thread(monkeypatch: pytest.M
     assert await asyncio.gather(*tries[1:]) == [[OUTSIDE]] * 4
     assert asked == ["slow.gent.be"]
     resolver.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "named"),
+    [("10.0.0.1", 22, "host"), ("[::1]", 22, "host"), ("localhost", 22, "host"), ("sftp", 22, "host"), ("a.be", 25, "port"),
+     ("a.be", 443, "port"), ("a.be:22", 22, "host"), ("u@a.be", 22, "host"), ("a.be/", 22, "host"), ("0x7f.1", 22, "host")],
+)  # fmt: skip
+def test_an_ssh_server_is_refused_like_a_url_and_the_refusal_names_what_is_wrong(
+    host: str, port: int, named: str
+) -> None:
+    with pytest.raises(AddressRefused, match=f"^{named}: "):
+        guard().place(host, port)
+
+
+def test_an_ssh_server_on_the_public_internet_or_in_the_allow_list_passes() -> None:
+    assert guard().place("SFTP.Gent.be", 2222).url == "sftp://sftp.gent.be:2222"
+    assert guard(allow="10.0.0.0/8").place("10.0.0.1", 5022).port == 5022

@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.model.webhook_book import Change, Reason, WebhookBook
+from broker.model.push_book import Change, Reason
+from broker.model.webhook_book import WebhookBook
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 SET = {"agreement": "a", "agency": "gent", "url": "https://x.be/", "series": 1, "secret": 1}

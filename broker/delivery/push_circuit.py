@@ -1,4 +1,4 @@
-"""When a receiver that fails is called again, and when no more: a pure state machine; time and randomness are arguments."""
+"""When a receiver that fails is tried again, and when no more: a pure state machine; time and randomness are arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,22 +6,27 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from broker.model.webhook_book import Reason
+from broker.model.push_book import Reason
 
 
 class Failure(StrEnum):
-    """Why a call did not count as received; never what the receiver said."""
+    """Why a call or a file did not count as received; never what the receiver said."""
 
     ADDRESS = "ADDRESS_REFUSED"
     CLIENT = "CLIENT_ERROR"
     CONNECT = "CONNECT_FAILED"
+    DIRECTORY = "NO_SUCH_DIRECTORY"
     GONE = "RECEIVER_GONE"
+    HOST_KEY = "HOST_KEY_MISMATCH"
+    LOGIN = "LOGIN_REFUSED"
     NAME = "NAME_NOT_RESOLVED"
+    PERMISSION = "PERMISSION_DENIED"
     PROTOCOL = "PROTOCOL_ERROR"
     REDIRECT = "REDIRECT_REFUSED"
     SERVER = "SERVER_ERROR"
     TIMEOUT = "TIMED_OUT"
     TLS = "TLS_FAILED"
+    WRITE = "WRITE_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a subscription fares. `failing_since` is the first failure after the last success; both None while all is well."""
+    """How a registration fares. `failing_since` is the first failure after the last success; both None while all is well."""
 
     last_success: datetime | None = None
     failures: int = 0
@@ -51,14 +56,14 @@ class Health:
 
 
 def succeeded(health: Health, now: datetime) -> Health:
-    """After a call that was received: what failed before is history."""
+    """After something was received: what failed before is history."""
     return replace(health, last_success=now, failures=0, failing_since=None, next_attempt=None)
 
 
 def failed(
     health: Health, failure: Failure, now: datetime, patience: Patience, *, random: float, asked_s: float | None = None
 ) -> tuple[Health, Reason | None]:
-    """After a call that was not; with a reason where the subscription is to be suspended.
+    """After something was not; with a reason where the registration is to be suspended.
 
     `random` in [0, 1) spreads the pause over its upper half, `asked_s` is what the receiver asked for (Retry-After).
     """

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from broker.delivery.push_circuit import Failure, Health, Patience, again, as_json, failed, of_json, succeeded
 from broker.delivery.webhook_calls import judged
-from broker.delivery.webhook_circuit import Failure, Health, Patience, again, as_json, failed, of_json, succeeded
-from broker.model.webhook_book import Reason
+from broker.model.push_book import Reason
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 PATIENCE = Patience(give_up=timedelta(hours=2))

@@ -1,7 +1,7 @@
-"""Shares subscriptions out among workers, and keeps one courier per subscription that is this worker's.
+"""Shares registrations out among workers, and keeps one courier per registration that is this worker's.
 
-An ordinary consumer group assigns the partitions of an empty topic, as it assigns lanes (design §4); a subscription belongs to
-the partition that its agreement's name falls on. At a hand-over a call may be repeated, under the same id.
+An ordinary consumer group assigns the partitions of an empty topic, as it assigns lanes (design §4); a registration belongs to
+the partition that its agreement's name falls on. At a hand-over a call or a file may be repeated, under the same id.
 """
 
 import asyncio
@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Generic
 
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
 
-from broker.delivery.webhook_courier import Courier
-from broker.delivery.webhook_rooms import Control
+from broker.delivery.courier import Courier
+from broker.delivery.push_kinds import Kind
+from broker.delivery.push_rooms import Control
 from broker.errors import Retriable, Stale
 from broker.model import topics
-from broker.model.webhook_book import Subscription
-from broker.telemetry import Event, log
+from broker.model.push_book import R
+from broker.telemetry import log
 
-OpenCourier = Callable[[Subscription], AbstractAsyncContextManager[Courier]]
+OpenCourier = Callable[[R], AbstractAsyncContextManager[Courier[R]]]
 """Makes a courier with a receiver of its own, which is closed behind it."""
 
 _POLL_MS = 250
@@ -38,10 +39,13 @@ class _Running:
     task: asyncio.Task[None]
 
 
-class WebhookWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+class PushWorker(ConsumerRebalanceListener, Generic[R]):  # type: ignore[misc]  # aiokafka is untyped
     """One membership; `slots` is the number of partitions of the topic that is shared out."""
 
-    def __init__(self, membership: Any, control: Control, open_courier: OpenCourier, slots: int) -> None:
+    def __init__(
+        self, kind: Kind[R], membership: Any, control: Control, open_courier: OpenCourier[R], slots: int
+    ) -> None:
+        self._kind = kind
         self._membership = membership
         self._control = control
         self._open_courier = open_courier
@@ -73,9 +77,9 @@ class WebhookWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
     async def _reconcile(self) -> None:
         wanted = {
-            name: subscription
-            for name, subscription in self._control.state.webhooks.live.items()
-            if subscription.suspended is None and self._is_ours(name)
+            name: registration
+            for name, registration in self._kind.book(self._control.state).live.items()
+            if registration.suspended is None and self._is_ours(name)
         }
         await self._stop(
             [
@@ -84,23 +88,23 @@ class WebhookWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                 if running.task.done() or name not in wanted or wanted[name].epoch != running.epoch
             ]
         )
-        for name, subscription in wanted.items():
+        for name, registration in wanted.items():
             if name not in self._running:
-                task = asyncio.create_task(self._keep(subscription), name=f"webhook-{name}")
-                self._running[name] = _Running(subscription.epoch, task)
+                task = asyncio.create_task(self._keep(registration), name=f"{self._kind.name}-{name}")
+                self._running[name] = _Running(registration.epoch, task)
 
-    async def _keep(self, subscription: Subscription) -> None:
+    async def _keep(self, registration: R) -> None:
         """Run a courier until it is over; what goes wrong for one agency is no trouble for another."""
         loop, pause = asyncio.get_running_loop(), _BACK_OFF_S
         while True:
             began = loop.time()
             try:
-                async with self._open_courier(subscription) as courier:
+                async with self._open_courier(registration) as courier:
                     return await courier.run()
             except (Retriable, Stale) as trouble:
-                log(Event.WEBHOOK_TROUBLE, agreement=subscription.agreement, error=trouble)
-            except Exception as error:  # noqa: BLE001 - a fault that one subscription meets must not stop the others
-                log(Event.WEBHOOK_UNEXPECTED, agreement=subscription.agreement, error=error)
+                log(self._kind.trouble, agreement=registration.agreement, error=trouble)
+            except Exception as error:  # noqa: BLE001 - a fault that one registration meets must not stop the others
+                log(self._kind.unexpected, agreement=registration.agreement, error=error)
             settled = loop.time() - began > _SETTLED_S
             pause = _BACK_OFF_S if settled else min(pause * 2, _LONGEST_BACK_OFF_S)
             await asyncio.sleep(pause)
@@ -113,5 +117,5 @@ class WebhookWorker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
 
 def slot_of(agreement: str, slots: int) -> int:
-    """Partition whose owner serves an agreement's subscription."""
+    """Partition whose owner serves an agreement's registration."""
     return int.from_bytes(blake2b(agreement.encode(), digest_size=4).digest()) % slots

@@ -1,17 +1,15 @@
-"""What webhooks need of the rooms around them, as small Protocols; composed in `broker.cli`."""
+"""What the exits that bring deliveries somewhere need of the rooms around them, as small Protocols; composed in `broker.cli`."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from broker.control.keys import KeyStore
 from broker.delivery.pull import Slice
+from broker.delivery.push_circuit import Patience
 from broker.delivery.streams import Egress
-from broker.delivery.webhook_calls import Outcome
-from broker.delivery.webhook_circuit import Patience
-from broker.delivery.webhook_event import Call
 from broker.model.facts import ControlState, FactType
 
 
@@ -56,13 +54,6 @@ class Positions(Protocol):
 
     async def save(self, group: str, topic: str, offset: int, note: str) -> None:
         """Commit a position."""
-
-
-class Calls(Protocol):
-    """The receiver; `broker.delivery.webhook_calls` behind it."""
-
-    async def call(self, url: str, call: Call, keys: list[bytes], may_begin: Callable[[], Awaitable[None]]) -> Outcome:
-        """Call once."""
 
 
 @dataclass(frozen=True, slots=True)
