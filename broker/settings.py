@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -36,6 +37,15 @@ def _bootstrap(stated: str) -> str:
 def _exempt(stated: str) -> str:
     if not _EXEMPT.fullmatch(stated):
         raise ValueError("host names, addresses and CIDRs, separated by commas")
+    return stated
+
+
+def _proxies(stated: str) -> str:
+    try:
+        for each in stated.split(","):
+            ip_network(each.strip())
+    except ValueError:
+        raise ValueError("addresses and CIDRs, separated by commas") from None
     return stated
 
 
@@ -130,6 +140,33 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address on which the HTTP interface listens.")
     api_port: int = Field(default=8080, ge=0, le=65535, description="Its port; 0 takes any free one.")
+    tls_port: int = Field(default=8443, ge=0, le=65535, description="Port for HTTPS; 0 takes any free one.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate and its chain for HTTPS; without it `datanuts up` makes its own, and `datanuts api` speaks HTTP only.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file of that certificate's private key.")
+    client_ca_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that signs client certificates, for that purpose only; without it an own one.",
+    )
+    client_ca_key: Path | None = Field(default=None, description="PEM file of that authority's private key.")
+    client_cert_from: Annotated[str, AfterValidator(_proxies)] | None = Field(
+        default=None,
+        description="Addresses and CIDRs, separated by commas, of proxies that end TLS: from them, and from nobody else, the header `Client-Cert` (RFC 9440) counts.",
+    )
+    kafka_bytes_per_second: int = Field(
+        default=10_000_000,
+        ge=0,
+        le=10_000_000_000,
+        description="Bytes a second that each agency's Kafka user may read from each node, given when it is made; 0: without bound.",
+    )
+    kafka_request_percentage: int = Field(
+        default=100,
+        ge=0,
+        le=100_000,
+        description="Percent of one thread of each Kafka node that each agency's user may take; 0: without bound.",
+    )
     requests_per_second: float = Field(
         default=100,
         gt=0,
@@ -191,6 +228,20 @@ class Settings(BaseSettings):
     def min_insync_replicas(self) -> int:
         """Copies that must hold a write before it counts (R7)."""
         return min(self.replication_factor, SAFE_REPLICATION - 1)
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Where the header `Client-Cert` counts from."""
+        return tuple(ip_network(each.strip()) for each in (self.client_cert_from or "").split(",") if each)
+
+    @property
+    def kafka_quota(self) -> dict[str, float]:
+        """What each agency's Kafka user may take, by Kafka's names."""
+        stated = {
+            "consumer_byte_rate": float(self.kafka_bytes_per_second),
+            "request_percentage": float(self.kafka_request_percentage),
+        }
+        return {name: most for name, most in stated.items() if most}
 
     def kafka_secret(self) -> SecretStr | None:
         """The Kafka password, read from its file if it lies there; raises `ConfigError`."""
@@ -282,6 +333,10 @@ def _contradictions(held: Settings) -> Iterator[str]:
         (outside and not held.kafka_username, "kafka_username", "the broker's principal on that Kafka"),
         (outside and not secret, "kafka_password_file", "a file with that principal's password"),
         (outside and held.kafka_ca and held.kafka_protocol != "SASL_SSL", "kafka_ca", "nothing without SASL_SSL"),
+        (held.tls_certificate and not held.tls_key, "tls_key", "the key of the certificate"),
+        (held.tls_key and not held.tls_certificate, "tls_certificate", "the certificate of the key"),
+        (held.client_ca_certificate and not held.client_ca_key, "client_ca_key", "the authority's key"),
+        (held.client_ca_key and not held.client_ca_certificate, "client_ca_certificate", "the key's authority"),
         (held.one_node and held.replication_factor > 1, "replication", "1, or a Kafka of several nodes"),
         (not held.one_node and held.replication_factor < SAFE_REPLICATION, "replication", unsafe),
     )

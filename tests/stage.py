@@ -24,7 +24,9 @@ from broker import telemetry
 from broker.batches import send_rows
 from broker.cli.datadir import DataDir
 from broker.cli.stack import Stack, running
+from broker.cli.tls import node_files
 from broker.control.dev_signing import bring_into_force
+from broker.control.keys import FileKeyStore
 from broker.kafka import leash
 from broker.kafka.local import LocalKafka
 from broker.model import topics
@@ -224,7 +226,7 @@ class Stage:
 @asynccontextmanager
 async def installation(root: Path, **given: Any) -> AsyncIterator[Stage]:
     """A running installation without routers on `root`; `given` are settings by name."""
-    settings = load_settings({}, data_dir=root, api_port=0, **given)
+    settings = load_settings({}, data_dir=root, api_port=0, tls_port=0, **given)
     home = DataDir(root)
     home.make()
     environment = {f"DATANUTS_{name.upper()}": str(value) for name, value in given.items()}
@@ -232,7 +234,7 @@ async def installation(root: Path, **given: Any) -> AsyncIterator[Stage]:
         telemetry.configure("api", settings, stream=lines)
         try:
             async with (
-                LocalKafka(root, ROOT / ".cache") as node,
+                LocalKafka(root, ROOT / ".cache", tls=node_files(home, settings, FileKeyStore(root / "keys"))) as node,
                 running(home, settings, routers=0, pushing=False) as stack,
             ):
                 yield Stage(node, stack, environment)

@@ -1,6 +1,6 @@
 """The HTTP application, composed from use-cases that someone else started and stops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 
@@ -44,6 +44,7 @@ from broker.api import (
     traces,
     webhooks,
 )
+from broker.api.client_certificates import Network
 from broker.api.limits import BodyLimit, Pace, Paces
 from broker.api.pouring import OpenAnswers
 from broker.api.problems import LastResort
@@ -59,10 +60,11 @@ def create_app(
     *,
     report: Callable[[Exception], None] = lambda _error: None,
     requests_per_second: float | None = None,
+    proxies: Sequence[Network] = (),
 ) -> FastAPI:
     """The application over `services`; it holds no state of its own and may run in any number of processes.
 
-    `requests_per_second` is what one organisation may ask of one process, None without a bound. `report` receives exceptions that nobody expected; their text may hold values, so it must not be logged as it is.
+    `proxies`: whose word counts for the client certificate of who is behind them. `requests_per_second` is what one organisation may ask of one process, None without a bound. `report` receives exceptions that nobody expected; their text may hold values, so it must not be logged as it is.
     """
     app = FastAPI(
         title="datanuts",
@@ -76,6 +78,7 @@ def create_app(
     app.state.egress = Egress()
     app.state.uses = Uses()
     app.state.open_answers = OpenAnswers()
+    app.state.proxies = tuple(proxies)
     app.state.public_pace = Pace()
     app.state.paces = Paces(requests_per_second)
     app.state.purposes_claimed = 0

@@ -1,4 +1,4 @@
-"""Who calls: an access token, or one of our own tokens (`dn_…`), as a bearer or with its organisation as Basic credentials.
+"""Who calls: an access token, one of our own tokens (`dn_…`), as a bearer or with its organisation, or a client certificate.
 
 Tokens of ours look like `dn_<credential id>_<random>`; only their SHA-256 is known here and it is compared in constant time.
 Access tokens (JWT) are checked in `broker.api.identity`. A refusal never says which part was wrong.
@@ -17,10 +17,12 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from broker.api.claimed import note_purpose
+from broker.api.client_certificates import shown_certificate
 from broker.api.identity.jws import LARGEST_TOKEN
 from broker.api.services import Broker, Services
 from broker.errors import Forbidden, Unauthenticated
 from broker.model.credentials import Credential
+from broker.model.facts import ControlState
 from broker.model.roles import AGENCY, CITIZEN, DPO, OPERATOR, OVER_ALL, READING, SOURCE_OWNER, SUPERVISOR
 from broker.telemetry import Event, log
 from broker.telemetry.safe import FromCode
@@ -77,9 +79,20 @@ def credential_in(header: str | None, credentials: Mapping[str, Credential], at:
     return known
 
 
+def credential_of_certificate(thumbprint: str, state: ControlState, at: datetime | None = None) -> Credential:
+    """The credential that is this certificate; raises `Unauthenticated` for one unknown, revoked or expired at `at`."""
+    known = state.credential_of_certificate(thumbprint)
+    if known is None or not known.holds(at or datetime.now(UTC)):
+        raise Unauthenticated("a valid credential is needed")
+    return known
+
+
 def authenticate(header: str | None, credentials: Mapping[str, Credential]) -> Principal:
     """The principal of a header with a token of ours; raises `Unauthenticated`."""
-    known = credential_in(header, credentials)
+    return _principal_of(credential_in(header, credentials))
+
+
+def _principal_of(known: Credential) -> Principal:
     return Principal(known.organisation, frozenset(known.roles), known.id)
 
 
@@ -128,8 +141,15 @@ async def still_caller_of(request: Request, broker: Services) -> Principal:
 
 
 async def _identified(request: Request, broker: Services) -> tuple[Principal, bool]:
-    """Who sent the request, and whether its access token states a purpose."""
+    """Who sent the request, and whether its access token states a purpose.
+
+    With both a certificate and a token it is the token's, if both are of the same organisation.
+    """
     stated = request.headers.getlist("authorization")
+    shown = shown_certificate(request, request.app.state.proxies)
+    certified = None if shown is None else credential_of_certificate(shown, broker.control.state)
+    if certified is not None and not stated:
+        return _principal_of(certified), False
     header = stated[0] if len(stated) == 1 else ""  # of two, which one counts depends on who reads
     scheme, _, token = header.partition(" ")
     state, in_token = broker.control.state, False
@@ -139,6 +159,8 @@ async def _identified(request: Request, broker: Services) -> tuple[Principal, bo
         found = Principal(standing.organisation, standing.roles, standing.credential)
     else:
         found = authenticate(header, state.credentials)
+    if certified is not None and certified.organisation != found.organisation:
+        raise Unauthenticated("a valid credential is needed")
     return found, in_token
 
 

@@ -10,6 +10,7 @@ from broker.api.auth import AGENCY, OPERATOR, SOURCE_OWNER, Caller, Principal
 from broker.api.credential_scope import remove_planted, scope_of
 from broker.api.services import Broker, Services
 from broker.api.uses import Uses
+from broker.control.client_authority import MOST_CHARACTERS
 from broker.control.credentials import Issued
 from broker.errors import Forbidden, Invalid, NotFound
 from broker.model import roles
@@ -29,6 +30,14 @@ CredentialId = Annotated[
     str, Path(max_length=40, description="Id of the credential: what stands between `dn_` and `_`.")
 ]
 Lasting = Annotated[int, Field(ge=1, le=730, description="Days after which it expires by itself.")]
+Csr = Annotated[
+    str,
+    Field(
+        max_length=MOST_CHARACTERS,
+        description="PKCS#10 request in PEM: the credential is a client certificate for its key, instead of a token. "
+        "Only the key counts; the name is ours.",
+    ),
+]
 
 
 class _Form(BaseModel):
@@ -37,11 +46,13 @@ class _Form(BaseModel):
 
 class _IssueForm(_Form):
     roles: Annotated[list[str], Field(min_length=1, max_length=10)] | None = None
+    csr: Csr | None = None
     valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
 
 
 class _RotateForm(_Form):
     overlap_hours: Annotated[float, Field(alias="overlapHours", ge=0, le=168)] = 24
+    csr: Csr | None = None
     valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
 
 
@@ -72,7 +83,10 @@ async def issue_credential(
     response: Response,
     form: Annotated[_IssueForm | None, Body()] = None,
 ) -> dict[str, Any]:
-    """A token for HTTP, and a Kafka user for an agency or a processor; roles are the caller's or fewer, the operator names them."""
+    """A token for HTTP, and a Kafka user for an agency or a processor; roles are the caller's or fewer, the operator names them.
+
+    With `csr` one client certificate opens both.
+    """
     _administers(broker, caller, organisation)
     _require_one_of_ours(caller)
     asked = form or _IssueForm()
@@ -84,6 +98,7 @@ async def issue_credential(
         kafka=not {AGENCY, roles.PROCESSOR}.isdisjoint(held),
         lasting=timedelta(days=asked.valid_days),
         shown=caller.credential,
+        csr=asked.csr,
     )
     return _shown_once(response, issued)
 
@@ -109,6 +124,7 @@ async def rotate_credential(
         overlap=timedelta(hours=asked.overlap_hours),
         lasting=timedelta(days=asked.valid_days),
         shown=caller.credential,
+        csr=asked.csr,
     )
     return _shown_once(response, issued) | {"replaces": credential}
 
@@ -214,6 +230,7 @@ def _shown(held: Credential, uses: Uses) -> dict[str, Any]:
         "organisation": held.organisation,
         "roles": list(held.roles),
         "kafkaUser": held.kafka_user,
+        "thumbprint": held.thumbprint,
         "created": _iso(held.issued),
         "createdBy": held.issued_by,
         "createdWith": held.issued_with,
@@ -226,13 +243,16 @@ def _shown(held: Credential, uses: Uses) -> dict[str, Any]:
 
 def _shown_once(response: Response, issued: Issued) -> dict[str, Any]:
     response.headers["Cache-Control"] = "no-store"
-    kafka = {"username": issued.kafka_username, "password": issued.kafka_password} if issued.kafka_username else None
+    kafka = {"username": issued.kafka_username} if issued.kafka_username else None
+    if issued.certificate is None:
+        secrets = {"token": issued.token, "kafka": kafka and {**kafka, "password": issued.kafka_password}}
+    else:
+        secrets = {"certificate": issued.certificate, "kafka": kafka}
     return {
         "id": issued.id,
         "organisation": issued.organisation,
         "roles": list(issued.roles),
-        "token": issued.token,
-        "kafka": kafka,
+        **secrets,
         "expires": _iso(issued.expires),
         "replacedUntil": _iso(issued.replaced_until),
     }

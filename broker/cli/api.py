@@ -1,13 +1,14 @@
 """`datanuts api`: the HTTP interface of an installation; sets the installation up where that is still to be done."""
 
 import argparse
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from broker.api.app import create_app
 from broker.api.services import Services
-from broker.cli import datadir
+from broker.cli import datadir, tls
 from broker.cli.installation import Installation
 from broker.cli.output import machine, say
 from broker.cli.processes import served, stopping
@@ -35,24 +36,36 @@ async def _run(given: argparse.Namespace) -> None:
         installation = Installation.of(here)
         await installation.set_up()
         await installation.issue_credentials()
-        async with installation.services() as services, serving(services, settings, settings.api_port) as url:
-            machine({"api": url}) if given.json else say(f"ready: {url}")
+        context = tls.server_context(home, settings, here.keys, own=False)
+        ports = (settings.api_port, settings.tls_port)
+        async with installation.services() as services, serving(services, settings, ports, context) as urls:
+            told = {name: url for name, url in zip(("api", "https"), urls, strict=True) if url is not None}
+            machine(told) if given.json else say(f"ready: {', '.join(told.values())}")
             await stop.wait()
 
 
 @asynccontextmanager
-async def serving(services: Services, settings: Settings, port: int) -> AsyncIterator[str]:
-    """Serve the HTTP interface over `services` and yield its URL; from then on it issues access tokens, if it may."""
+async def serving(
+    services: Services, settings: Settings, ports: tuple[int, int], context: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, str | None]]:
+    """Serve the HTTP interface over `services`, with a `context` over HTTPS too, and yield both URLs.
+
+    From then on it issues access tokens, if it may.
+    """
     app = create_app(
         services,
         report=lambda error: log(Event.HTTP_UNEXPECTED, error=error),
         requests_per_second=settings.requests_per_second,
+        proxies=settings.proxies,
     )
-    async with served(app, port, settings.api_host) as url:
+    host = settings.api_host
+    async with AsyncExitStack() as held:
+        url = await held.enter_async_context(served(app, ports[0], host))
+        https = None if context is None else await held.enter_async_context(served(app, ports[1], host, tls=context))
         reached = settings.public_url or (url if settings.api_host in _LOOPBACK else None)
         if services.issuer is not None and reached is not None:
             services.issuer.reached_at(reached)
         try:
-            yield url
+            yield url, https
         finally:
             app.state.open_answers.end()  # the server waits 2 s for answers that are under way

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ import httpx
 from broker import errors
 from broker.cli import datadir
 from broker.cli.datadir import DataDir
+from broker.client.certificate import Certificate, tls_refusal
 from broker.client.problems import problem_of, raised
 
 OPERATOR = "operator"
@@ -20,11 +23,21 @@ OPERATOR = "operator"
 _TIMEOUT_S = 60.0  # a delivery pull may wait 30 s, a revocation fences lanes
 
 
-def add_options(parser: argparse.ArgumentParser, *, acting: str | None = OPERATOR) -> None:
-    """Declare `--data-dir`, `--as` (required where `acting` is None) and `--json`."""
+def add_options(parser: argparse.ArgumentParser, *, acting: str | None = OPERATOR, certificate: bool = False) -> None:
+    """Declare `--data-dir`, `--as` (required where `acting` is None) and `--json`.
+
+    With `certificate` there are `--cert`, in place of `--as`, `--key` and `--ca`.
+    """
     datadir.add_option(parser)
     shown = "whose credential to use" + (f"; default: {acting}" if acting else "")
-    parser.add_argument("--as", dest="acting", metavar="ORG", required=acting is None, default=acting, help=shown)
+    who: Any = parser
+    required = acting is None
+    if certificate:
+        who, required = parser.add_mutually_exclusive_group(required=required), False
+        who.add_argument("--cert", type=Path, metavar="FILE", help="a client certificate (PEM), over HTTPS")
+        parser.add_argument("--key", type=Path, metavar="FILE", help="its private key (PEM, without password)")
+        parser.add_argument("--ca", type=Path, metavar="FILE", help="who vouches for the broker; default: its own")
+    who.add_argument("--as", dest="acting", metavar="ORG", required=required, default=acting, help=shown)
     parser.add_argument("--json", action="store_true", help="one JSON value per line")
 
 
@@ -32,17 +45,29 @@ def connect(given: argparse.Namespace) -> "Client":
     """Client for the options of `add_options`."""
     home = DataDir(given.data_dir)
     connection = home.connection()
-    return Client(connection.api, home.credential_of(given.acting).token)
+    if getattr(given, "cert", None) is None:
+        return Client(connection.api, home.credential_of(given.acting).token)
+    if given.key is None or connection.https is None:
+        raise errors.Invalid("--cert needs --key, and a broker that listens with TLS")
+    shown = Certificate(given.cert, given.key, given.ca or home.ca)
+    return Client(connection.https, None, verify=shown.context())
 
 
 class Client:
     """Speaks to one broker; every problem it answers is raised as the error it came from."""
 
-    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         # `trust_env`: a proxy of the environment must not see tokens meant for this broker.
         self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport, trust_env=False
+            base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport, verify=verify, trust_env=False
         )
 
     def __enter__(self) -> Self:
@@ -94,7 +119,7 @@ class Client:
                     raise raised(problem_of(response), response.status_code)
                 yield response
         except httpx.HTTPError as error:
-            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+            raise _silence(error) from error
 
     def post_file(self, path: str, content: bytes, kind: str, **query: str) -> Sequence[dict[str, Any]]:
         """Objects, one per line, that the broker answers to a file of this media type."""
@@ -103,7 +128,7 @@ class Client:
             if response.is_success:
                 return [json.loads(line) for line in response.text.splitlines()]
         except httpx.HTTPError as error:
-            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+            raise _silence(error) from error
         except ValueError as error:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
         refusal, after = raised(problem_of(response), response.status_code), response.headers.get("Retry-After", "")
@@ -124,7 +149,7 @@ class Client:
                         raise raised(told["problem"], told["problem"]["status"])
                     yield told
         except httpx.HTTPError as error:
-            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+            raise _silence(error) from error
         except ValueError as error:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
 
@@ -133,12 +158,17 @@ class Client:
             response = self._http.request(method, path, **request)
             body: Any = response.json()
         except httpx.HTTPError as error:
-            raise errors.BrokerUnavailable("the broker does not answer: is it running?") from error
+            raise _silence(error) from error
         except ValueError as error:
             raise errors.BrokerUnavailable("what answers there is not a broker") from error
         if response.is_success and isinstance(body, dict):
             return body
         raise raised(body if isinstance(body, dict) else {}, response.status_code)
+
+
+def _silence(error: httpx.HTTPError) -> errors.BrokerError:
+    """Why no answer came."""
+    return tls_refusal(error) or errors.BrokerUnavailable("the broker does not answer: is it running?")
 
 
 def _matching(version: str | None) -> dict[str, str]:

@@ -30,7 +30,7 @@ def register(commands: Any) -> None:
     files.add_argument(
         "--resume", action="store_true", help="go on where the last run stopped, in this file or the next"
     )
-    add_options(parser, acting=None)
+    add_options(parser, acting=None, certificate=True)
     parser.set_defaults(run=_consume)
 
 

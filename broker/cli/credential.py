@@ -1,11 +1,13 @@
 """`datanuts credential issue|list|rotate|revoke|compromised`: an organisation's own credentials.
 
 A new secret goes into files of mode 0600 and is not shown, unless `--json` asks for it: what is on a screen is read by others.
+With `--csr` there is no secret: a certificate for a key that stays where it is.
 """
 
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +17,15 @@ from broker.cli.client import Client, add_options, connect
 from broker.cli.output import machine, note, say, table
 from broker.errors import Invalid, NotFound
 
+OPENSSL = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj / -keyout app.key -out app.csr"
+"""Makes a key and its request, as an agency does it where the key is to stay."""
+
 
 def register(commands: Any) -> None:
     """Add the command to the root parser's subparsers."""
     verbs = commands.add_parser("credential", help="issue, rotate and revoke an organisation's credentials")
     verbs = verbs.add_subparsers(metavar="VERB", required=True)
-    issue = _verb(verbs, "issue", "a new token, and for an agency a Kafka user", _issue)
+    issue = _verb(verbs, "issue", "a new token or client certificate, and for an agency a Kafka user", _issue)
     issue.add_argument("--of", metavar="ORG", help="for which organisation, as the operator; default: --as")
     issue.add_argument(
         "--role", action="append", metavar="R", help="default: those of the credential in use; repeatable"
@@ -64,11 +69,17 @@ def _secret(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="keep the secrets here (0600), and FILE.curl for `curl -K`; else --json",
     )
+    parser.add_argument(
+        "--csr",
+        type=Path,
+        metavar="FILE",
+        help=f"a client certificate for this request's key, in place of secrets; both are made by: {OPENSSL}",
+    )
 
 
 def _issue(given: argparse.Namespace) -> None:
     _has_place(given)
-    body = {"validDays": given.days} | ({"roles": given.role} if given.role else {})
+    body = {"validDays": given.days} | ({"roles": given.role} if given.role else {}) | _request(given)
     with connect(given) as broker:
         _kept(given, broker.post(f"/v1/organisations/{given.of or given.acting}/credentials", body))
 
@@ -76,8 +87,8 @@ def _issue(given: argparse.Namespace) -> None:
 def _rotate(given: argparse.Namespace) -> None:
     _has_place(given)
     with connect(given) as broker:
-        path = _path(broker, given.credential)
-        _kept(given, broker.post(f"{path}/rotate", {"overlapHours": given.overlap, "validDays": given.days}))
+        body = {"overlapHours": given.overlap, "validDays": given.days} | _request(given)
+        _kept(given, broker.post(f"{_path(broker, given.credential)}/rotate", body))
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -143,14 +154,30 @@ def _path(broker: Client, credential: str) -> str:
     return f"/v1/organisations/{held['organisation']}/credentials/{credential}"
 
 
+def _request(given: argparse.Namespace) -> dict[str, str]:
+    """The request for a certificate as the broker wants it; nothing without one. Never a private key by mistake."""
+    if given.csr is None:
+        return {}
+    try:
+        text = given.csr.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if "CERTIFICATE REQUEST-----" not in text or "PRIVATE KEY-----" in text:
+        raise Invalid(f"{given.csr}: expected a request in PEM, without its key, as made by: {OPENSSL}")
+    return {"csr": text}
+
+
 def _has_place(given: argparse.Namespace) -> None:
-    if given.out is None and not given.json:
+    if given.out is None and given.csr is None and not given.json:
         raise Invalid("--out FILE keeps the secrets, --json prints them: name one, they are shown once only")
     if given.out is not None and given.out.exists():
         raise Invalid(f"{given.out} exists already")
 
 
 def _kept(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
+    if given.csr is not None:
+        _certified(given, issued)
+        return
     if given.out is not None:
         _write(given.out, json.dumps(issued, indent=1) + "\n")
         _write(given.out.with_name(f"{given.out.name}.curl"), f'header = "Authorization: Bearer {issued["token"]}"\n')
@@ -158,6 +185,25 @@ def _kept(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
         machine(issued if given.out is None else {**issued, "token": None, "kafka": None})
         return
     say(f"{issued['id']} of {issued['organisation']}: kept in {given.out}, expires {issued['expires'][:16]}")
+    _note_replaced(issued)
+
+
+def _certified(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
+    """The certificate into its file, else onto the screen: it is no secret."""
+    if given.out is not None:
+        _write(given.out, issued["certificate"])
+    if given.json:
+        machine(issued)
+        return
+    if given.out is None:
+        sys.stdout.write(issued["certificate"])
+    tell = note if given.out is None else say
+    place = "" if given.out is None else f" kept in {given.out},"
+    tell(f"{issued['id']} of {issued['organisation']}:{place} expires {issued['expires'][:16]}; its key is yours alone")
+    _note_replaced(issued)
+
+
+def _note_replaced(issued: Mapping[str, Any]) -> None:
     if issued["replacedUntil"]:
         note(f"{issued['replaces']} works until {issued['replacedUntil'][:19]}Z")
 

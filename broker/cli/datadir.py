@@ -28,6 +28,9 @@ class Connection:
     kafka: str
     pid: int
     lanes: int
+    https: str | None = None
+    kafka_tls: str | None = None
+    """For clients with a certificate, where the embedded node runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,16 @@ class DataDir:
     def logs(self) -> Path:
         """Folder of the processes' logs."""
         return self.root / "logs"
+
+    @property
+    def tls(self) -> Path:
+        """Folder of the local authority's certificate and the server's own."""
+        return self.root / "tls"
+
+    @property
+    def ca(self) -> Path:
+        """The local authority's certificate, which vouches for the local stack."""
+        return self.tls / "ca.pem"
 
     @property
     def stack_file(self) -> Path:

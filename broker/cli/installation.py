@@ -19,6 +19,7 @@ from broker.cli.documents import PolicyFolder
 from broker.cli.identities import identities
 from broker.cli.outside import outside
 from broker.cli.site import Site
+from broker.cli.tls import client_authority
 from broker.control import keys
 from broker.control.aftercare import Aftercare
 from broker.control.agreements import Agreements
@@ -79,7 +80,12 @@ class Installation:
         return cls(
             site,
             folder,
-            Organisations(site.control, site.admin),
+            Organisations(
+                site.control,
+                site.admin,
+                authority=client_authority(site.home, site.settings, site.keys),
+                quota=site.settings.kafka_quota,
+            ),
             Products(site.control, site.admin, site.clients, site.lanes),
         )
 
@@ -135,7 +141,10 @@ class Installation:
                 here.control, agreements, report=lambda error: log(Event.AFTERCARE_FAILED, error=error)
             )
             login_keeper = LoginKeeper(
-                here.control, here.admin, report=lambda error: log(Event.LOGIN_NOT_KEPT, error=error)
+                here.control,
+                here.admin,
+                report=lambda error: log(Event.LOGIN_NOT_KEPT, error=error),
+                quota=here.settings.kafka_quota,
             )
             async with (
                 beside(keeper.run, "term-keeper"),

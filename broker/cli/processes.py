@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from asyncio.subprocess import Process
@@ -16,6 +17,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
+from broker.cli.peer_protocol import PeerProtocol
 from broker.errors import ConfigError, Fatal
 from broker.kafka import leash
 
@@ -30,10 +32,12 @@ STUCK_MS = 60_000
 
 
 @asynccontextmanager
-async def served(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterator[str]:
+async def served(
+    app: FastAPI, port: int = 0, host: str = HOST, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Serve `app` (port 0: any free one; loopback by default) and yield its URL; open requests get 2 s when it ends.
 
-    Raises `ConfigError` if the port is taken.
+    With `tls` over HTTPS. Raises `ConfigError` if the port is taken.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,10 +46,20 @@ async def served(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterator
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise ConfigError(f"port {port} is in use: choose another with --ports api=…") from error
+            raise ConfigError(
+                f"port {port} is in use: choose another with --ports {'api' if tls is None else 'https'}=…"
+            ) from error
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=2
+            app,
+            http=PeerProtocol,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=2,
         )
+        config.load()
+        config.ssl = tls
         server = uvicorn.Server(config)
         running = asyncio.create_task(server._serve([listener]), name="http")  # noqa: SLF001 - `serve` takes over signals
         try:
@@ -54,7 +68,7 @@ async def served(app: FastAPI, port: int = 0, host: str = HOST) -> AsyncIterator
                     if running.done():
                         raise Fatal("the HTTP interface ended while starting")
                     await asyncio.sleep(0.01)
-            yield f"http://{host}:{listener.getsockname()[1]}"
+            yield f"{'http' if tls is None else 'https'}://{host}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await running

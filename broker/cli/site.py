@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.cli import tls
 from broker.cli.datadir import DataDir
 from broker.control.keys import FileKeyStore, KeyStore
 from broker.control.log import ControlLog
@@ -37,6 +38,12 @@ class Site:
     """The embedded node, where this process runs it."""
 
     @property
+    def kafka_tls(self) -> str | None:
+        """Where the embedded node listens for client certificates, whichever process runs it."""
+        identity = node_files.load_identity(self.home.root / "kafka") if self.settings.embedded else None
+        return f"127.0.0.1:{identity.tls_port}" if identity is not None and identity.tls_port else None
+
+    @property
     def lanes(self) -> int:
         """Partitions of every source topic."""
         return self.settings.lanes
@@ -50,6 +57,7 @@ async def site(
     beating: bool = False,
     own_kafka: bool = True,
     kafka_port: int | None = None,
+    kafka_tls_port: int | None = None,
     progress: Progress = lambda _line: None,
 ) -> AsyncIterator[Site]:
     """Open the installation: the Kafka of the settings, else the embedded node that runs on `home`, else one of our own.
@@ -60,17 +68,25 @@ async def site(
     """
     home.make()
     async with AsyncExitStack() as held:
-        access, node = await _kafka(held, home, settings, kafka_port, progress, own=own_kafka)
+        keys = FileKeyStore(home.root / "keys")
+        ports = (kafka_port, kafka_tls_port)
+        access, node = await _kafka(held, home, settings, keys, ports, progress, own=own_kafka)
         admin = KafkaAdmin(access, replication=settings.replication_factor)
         await admin.ensure_topics(topology.installation(settings.lanes))
         clients = KafkaClients(access)
-        keys = FileKeyStore(home.root / "keys")
         control = await held.enter_async_context(ControlLog(clients, beating=beating))
         yield Site(settings, home, access, clients, admin, keys, control, node)
 
 
 async def _kafka(
-    held: AsyncExitStack, home: DataDir, settings: Settings, port: int | None, progress: Progress, *, own: bool
+    held: AsyncExitStack,
+    home: DataDir,
+    settings: Settings,
+    keys: KeyStore,
+    ports: tuple[int | None, int | None],
+    progress: Progress,
+    *,
+    own: bool,
 ) -> tuple[KafkaAccess, LocalKafka | None]:
     if settings.kafka_bootstrap is not None:
         secret = settings.kafka_secret()
@@ -90,7 +106,8 @@ async def _kafka(
         raise KafkaUnavailable(f"no Kafka runs on {home.root}: start it with `datanuts up`")
     # Kafka's jars are shared by all data directories of a checkout; an installed package has none to share them in.
     cache = (_CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else home.root) / ".cache"
-    node = LocalKafka(home.root, cache, port, progress=progress)
+    files = tls.node_files(home, settings, keys)
+    node = LocalKafka(home.root, cache, ports[0], tls=files, tls_port=ports[1], progress=progress)
     await held.enter_async_context(node)
     return node.access, node
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.api.services import Services
-from broker.cli import figures
+from broker.cli import figures, tls
 from broker.cli.api import serving
 from broker.cli.datadir import Connection, DataDir, LocalCredential
 from broker.cli.installation import Installation
@@ -29,6 +29,8 @@ class Ports:
 
     api: int | None = None
     kafka: int | None = None
+    https: int | None = None
+    kafka_tls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,24 @@ async def running(
     async with AsyncExitStack() as held:
         progress("starting Kafka")
         here = await held.enter_async_context(
-            site(home, settings, beating=True, kafka_port=ports.kafka, progress=progress)
+            site(
+                home,
+                settings,
+                beating=True,
+                kafka_port=ports.kafka,
+                kafka_tls_port=ports.kafka_tls,
+                progress=progress,
+            )
         )
         installation = Installation.of(here)
         progress("bringing policies and schemas into force")
         await installation.set_up()
         await installation.issue_credentials()
         services = await held.enter_async_context(installation.services())
-        port = ports.api or usual_port(settings.api_host, settings.api_port)
-        api = await held.enter_async_context(serving(services, settings, port))
-        connection = Connection(api, here.access.bootstrap, os.getpid(), here.lanes)
+        host, context = settings.api_host, tls.server_context(home, settings, here.keys, own=True)
+        wanted = (ports.api or usual_port(host, settings.api_port), ports.https or usual_port(host, settings.tls_port))
+        api, https = await held.enter_async_context(serving(services, settings, wanted, context))
+        connection = Connection(api, here.access.bootstrap, os.getpid(), here.lanes, https, here.kafka_tls)
         home.save_connection(connection)
         held.callback(home.forget_connection)
         figures.forget(home)

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from broker.cli import datadir
@@ -30,8 +30,8 @@ def register(commands: Any) -> None:
         "--ports",
         type=_ports,
         default=Ports(),
-        metavar="api=N,kafka=N",
-        help="default: the usual ones, or any free ones",
+        metavar="api=N,kafka=N,…",
+        help="of api, kafka, https, kafka_tls; default: the usual ones, or any free ones",
     )
     parser.add_argument("--routers", type=int, default=1, metavar="N", help="router processes (default 1)")
     parser.add_argument("--json", action="store_true", help="print the ready line as JSON")
@@ -74,11 +74,11 @@ async def _until(stop: asyncio.Event, node: LocalKafka | None) -> None:
 def _ready(stack: Stack, *, as_json: bool) -> None:
     at, home = stack.connection, stack.home.root
     if as_json:
-        machine(
-            {"ready": True, "api": at.api, "kafka": at.kafka, "lanes": at.lanes, "pid": at.pid, "data_dir": str(home)}
-        )
+        machine({"ready": True, **asdict(at), "data_dir": str(home)})
         return
     say(f"ready: HTTP {at.api}, Kafka {at.kafka}, {at.lanes} lanes; credentials in {home / 'credentials'}")
+    certified = "" if at.kafka_tls is None else f", Kafka {at.kafka_tls}"
+    say(f"with client certificates: {at.https}{certified}; vouched for by {stack.home.ca}")
     say(f"next: datanuts product list --data-dir {home}    (Ctrl-C stops everything)")
 
 

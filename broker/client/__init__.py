@@ -1,5 +1,6 @@
 """The subscriber's side: an agency's program imports this room, and nothing else of the broker. See docs/client.md."""
 
+from broker.client.certificate import Certificate
 from broker.client.delivery import Delivery, LifeCycle
 from broker.client.exits import Kafka
 from broker.client.patience import Patience
@@ -7,6 +8,7 @@ from broker.client.positions import FilePositions, MemoryPositions, Position, Po
 from broker.client.subscription import Subscription
 
 __all__ = [
+    "Certificate",
     "Delivery",
     "FilePositions",
     "Kafka",

@@ -1,10 +1,12 @@
 """An exit as a subscriber reads it: pages of items after a cursor, the same items whatever carries them."""
 
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from broker.client.api import NO_BROKER, Api
+from broker.client.certificate import Certificate
 from broker.client.delivery import Item
 from broker.errors import BrokerUnavailable
 
@@ -32,14 +34,31 @@ class Exit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """How the agency reaches Kafka with its own user; the password never shows in a representation."""
+    """How the agency reaches Kafka with its own user; the password never shows in a representation.
+
+    A `certificate` stands in place of user and password, and of everything behind them.
+    """
 
     bootstrap: str
-    username: str
-    password: str = field(repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
     protocol: str = "SASL_SSL"
     mechanism: str = "SCRAM-SHA-512"
     ca: Path | None = None
+    certificate: Certificate | None = None
+
+    def login(self) -> dict[str, Any]:
+        """Arguments for a client of aiokafka; raises `ConfigError`."""
+        if self.certificate is not None:
+            return {"security_protocol": "SSL", "ssl_context": self.certificate.context()}
+        encrypted = self.protocol == "SASL_SSL"
+        return {
+            "security_protocol": self.protocol,
+            "sasl_mechanism": self.mechanism,
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+            "ssl_context": ssl.create_default_context(cafile=self.ca) if encrypted else None,
+        }
 
 
 class HttpExit:

@@ -6,7 +6,6 @@ No consumer group is used: the position is the subscriber's, in the same cursors
 import asyncio
 import base64
 import json
-import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, datetime
@@ -25,9 +24,11 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from broker.client.api import Api
+from broker.client.certificate import tls_refusal
 from broker.client.delivery import LIFE_CYCLE, Item
 from broker.client.exits import Kafka, Page
 from broker.errors import (
+    BrokerError,
     Conflict,
     Forbidden,
     Invalid,
@@ -70,8 +71,9 @@ class KafkaExit:
             return await self._not_shown(after)
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
-            if await self._is_refused():
-                raise Unauthenticated("Kafka refused the user or its password") from None
+            refused = tls_refusal(error) or await self._refusal()
+            if refused is not None:
+                raise refused from None
             raise KafkaUnavailable("Kafka does not answer", operator=type(error).__name__, after_s=0) from None
         except BaseException:
             # The records are read, but were not handed over: the next read seeks them again.
@@ -120,7 +122,7 @@ class KafkaExit:
         self._target = TopicPartition(str(topic), 0)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka.bootstrap,
-            **self._login(),
+            **self._kafka.login(),
             client_id="datanuts-client",
             group_id=None,
             isolation_level="read_committed",
@@ -138,29 +140,20 @@ class KafkaExit:
             return Page((), after)
         raise Forbidden("Kafka does not let this user read the agreement's topic")
 
-    async def _is_refused(self) -> bool:
-        """Whether a node says that it is the login. One bare connection: the client itself hides why it failed."""
+    async def _refusal(self) -> BrokerError | None:
+        """What a node says where it is the login. One bare connection: the client itself hides why it failed."""
         host, port, _ = collect_hosts(self._kafka.bootstrap)[0]
         try:
             async with asyncio.timeout(_STOP_S):
-                connection = await create_conn(host, port, request_timeout_ms=int(_STOP_S * 1000), **self._login())
+                connection = await create_conn(
+                    host, port, request_timeout_ms=int(_STOP_S * 1000), **self._kafka.login()
+                )
         except SaslAuthenticationFailed:
-            return True
-        except (KafkaError, TimeoutError, OSError):
-            return False
+            return Unauthenticated("Kafka refused the user or its password")
+        except (KafkaError, TimeoutError, OSError) as error:
+            return tls_refusal(error)
         connection.close()
-        return False
-
-    def _login(self) -> dict[str, Any]:
-        kafka = self._kafka
-        encrypted = kafka.protocol == "SASL_SSL"
-        return {
-            "security_protocol": kafka.protocol,
-            "sasl_mechanism": kafka.mechanism,
-            "sasl_plain_username": kafka.username,
-            "sasl_plain_password": kafka.password,
-            "ssl_context": ssl.create_default_context(cafile=kafka.ca) if encrypted else None,
-        }
+        return None
 
     async def _item(self, record: ConsumerRecord) -> Item:
         """The record in the form of the HTTP interface."""

@@ -61,7 +61,8 @@ class Options(TypedDict, total=False):
 class Subscription(Generic[Event]):
     """Iterate it inside `async with`; outside of it nothing is open and nothing runs.
 
-    `token`: as it was issued, or a coroutine function that gives one that still lasts, asked before every request.
+    `token`: as it was issued, or a coroutine function that gives one that still lasts, asked before every request; or a
+    `Certificate`.
     `model`: a pydantic model or dataclass that every delivery's data is made into. `life_cycle`: hand over the agreement's
     own events too. `kafka`: read the agency's topic instead of the HTTP pull; the same deliveries, ids and cursors.
     `positions`: where the position is kept; default: a file beside the program. `autocommit=False`: only `commit` keeps

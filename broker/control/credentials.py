@@ -1,5 +1,6 @@
 """Credentials as use-cases: a token for HTTP and a Kafka user of its own each, shown once, known here by digest only.
 
+Or, on a request for one, a client certificate for both: the key stays with who asked, and there is nothing to keep secret.
 A Kafka user has one password, so that every credential has its own: `<organisation>~<credential>`, which no slug can be.
 The fact comes first: nobody else takes a user away that a fact names, and none has rights that no fact gave.
 """
@@ -12,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol
 
+from broker.control.client_authority import ClientAuthority
 from broker.control.log import ControlLog
-from broker.control.logins import Rights, remove, streams_of
-from broker.errors import BrokerError, Conflict, NotFound
-from broker.model.credentials import Credential
+from broker.control.logins import NO_QUOTA, Quota, Rights, remove, streams_of
+from broker.errors import BrokerError, Conflict, Invalid, NotFound
+from broker.model.credentials import THUMBPRINT, Credential
 from broker.model.facts import FactType
 
 OVERLAP = timedelta(hours=24)
@@ -35,7 +37,8 @@ class Logins(Rights, Protocol):
 class Issued:
     """What the organisation must keep: it is not stored here. The token is for HTTP, the password for Kafka.
 
-    Both Kafka texts are empty where there is no Kafka user; `replaced_until` is when the one it follows expires.
+    Both Kafka texts are empty where there is no Kafka user; `replaced_until` is when the one it follows expires. With a
+    `certificate` (PEM, its authority's behind it) there is neither token nor password.
     """
 
     id: str
@@ -46,12 +49,14 @@ class Issued:
     kafka_password: str = field(repr=False)
     expires: datetime | None = None
     replaced_until: datetime | None = None
+    certificate: str | None = None
 
 
 class Credentials:
     """Issues, rotates and revokes; `by` is the organisation that acts, `shown` the credential that it showed.
 
-    Who may is the caller's to check. Every method raises `KafkaUnavailable` where Kafka does not confirm.
+    Who may is the caller's to check. Every method raises `KafkaUnavailable` where Kafka does not confirm. `authority` signs
+    certificates, without one there are only tokens; `quota` is what every new Kafka user may take.
     """
 
     def __init__(
@@ -59,11 +64,15 @@ class Credentials:
         control: ControlLog,
         logins: Logins,
         *,
+        authority: ClientAuthority | None = None,
+        quota: Quota = NO_QUOTA,
         random: Callable[[int], str] = secrets.token_urlsafe,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._control = control
         self._logins = logins
+        self._authority = authority
+        self._quota = quota
         self._random = random
         self._now = now
 
@@ -76,15 +85,18 @@ class Credentials:
         kafka: bool = True,
         lasting: timedelta | None = None,
         shown: str | None = None,
+        csr: str | None = None,
     ) -> Issued:
         """A new credential, with a Kafka user that reads the streams the organisation has now, and later ones.
 
-        `lasting` None: until revoked. Raises `NotFound` for an unknown organisation, `Conflict` if `shown` was revoked.
+        `lasting` None: until revoked. With `csr` (PKCS#10, PEM) it is a certificate for that key. Raises `NotFound` for an
+        unknown organisation, `Conflict` if `shown` was revoked, `Invalid` for a request that cannot be signed.
         """
         await self._control.read_to_head()
         if organisation not in self._control.state.organisations:
             raise NotFound(f"no organisation {organisation}: register it first")
-        return await self._issue(organisation, roles, by, kafka=kafka, lasting=lasting, also={"issued_with": shown})
+        also = {"issued_with": shown}
+        return await self._issue(organisation, roles, by, kafka=kafka, lasting=lasting, csr=csr, also=also)
 
     async def rotate(
         self,
@@ -94,10 +106,11 @@ class Credentials:
         overlap: timedelta = OVERLAP,
         lasting: timedelta | None = None,
         shown: str | None = None,
+        csr: str | None = None,
     ) -> Issued:
-        """A credential that replaces another one, which expires by itself after `overlap`.
+        """A credential that replaces another one, which expires by itself after `overlap`; either may be a certificate.
 
-        Raises `NotFound`, and `Conflict` for one that has expired or was revoked meanwhile.
+        Raises `NotFound`, `Conflict` for one that has expired or was revoked meanwhile, `Invalid` as `issue`.
         """
         await self._control.read_to_head()
         held, now = self._live(credential), self._now()
@@ -106,7 +119,7 @@ class Credentials:
         until = min(now + overlap, held.expires or now + overlap)
         also = {"issued_with": shown, "replaces": held.id, "until": until.isoformat()}
         kafka = held.kafka_user is not None
-        return await self._issue(held.organisation, held.roles, by, kafka=kafka, lasting=lasting, also=also)
+        return await self._issue(held.organisation, held.roles, by, kafka=kafka, lasting=lasting, csr=csr, also=also)
 
     async def revoke(self, credential: str, *, by: str) -> None:
         """Withdraw a credential: its token and its Kafka user are refused from now on. Raises `NotFound`."""
@@ -144,32 +157,53 @@ class Credentials:
         *,
         kafka: bool,
         lasting: timedelta | None,
+        csr: str | None,
         also: dict[str, str | None],
     ) -> Issued:
         identifier = secrets.token_hex(4)
-        token = f"dn_{identifier}_{self._random(_TOKEN_BYTES)}"
-        user = f"{organisation}~{identifier}" if kafka else None
+        name = f"{organisation}~{identifier}"
+        user = name if kafka else None
         expires = None if lasting is None else self._now() + lasting
+        token, certificate = "", None
+        if csr is None:
+            token = f"dn_{identifier}_{self._random(_TOKEN_BYTES)}"
+            digest = {"sha256": sha256(token.encode()).hexdigest()}
+        else:
+            certificate, thumbprint = self._certificate(csr, name, expires)
+            digest = {THUMBPRINT: thumbprint}
         data = {
             "id": identifier,
             "organisation": organisation,
-            "sha256": sha256(token.encode()).hexdigest(),
+            **digest,
             "roles": list(roles),
             "kafka_user": user,
             "expires": expires and expires.isoformat(),
-        } | {name: value for name, value in also.items() if value is not None}
+        } | {key: value for key, value in also.items() if value is not None}
         await self._control.append(FactType.CREDENTIAL, f"credential/{identifier}", data, by=by)
-        password = self._random(_TOKEN_BYTES) if user else ""
+        password = self._random(_TOKEN_BYTES) if user and csr is None else ""
         if user is not None:
             await self._let_in(self._control.state.credentials[identifier], user, password, by)
         replaced = self._control.state.credential(also.get("replaces") or "")
         until = None if replaced is None else replaced.expires
-        return Issued(identifier, organisation, roles, token, user or "", password, expires, until)
+        return Issued(identifier, organisation, roles, token, user or "", password, expires, until, certificate)
+
+    def _certificate(self, csr: str, name: str, expires: datetime | None) -> tuple[str, str]:
+        """A certificate in PEM and its digest."""
+        if self._authority is None or expires is None:
+            raise Invalid("csr: no certificates are made here: ask for a token")
+        made = self._authority.issue(csr, name, since=self._now(), until=expires)
+        return made.pem, made.thumbprint
 
     async def _let_in(self, made: Credential, user: str, password: str, by: str) -> None:
-        """Its Kafka user with its rights; where that fails, nobody keeps a credential that nobody was shown."""
+        """Its Kafka user with its rights; where that fails, nobody keeps a credential that nobody was shown.
+
+        The quota comes first: nobody who can log in has none. A certificate needs no login of its own.
+        """
         try:
-            await self._logins.ensure_scram_user(user, password)
+            if self._quota:
+                await self._logins.limit_user(user, self._quota)
+            if password:
+                await self._logins.ensure_scram_user(user, password)
             for topic in sorted(streams_of(self._control.state, made, self._now())):
                 await self._logins.allow_read_topic(user, topic, topic)
         except BrokerError:

@@ -1,5 +1,6 @@
-"""Kafka users beside the control log: what each may read, and their end when a credential expires or is revoked.
+"""Kafka users beside the control log: what each may read and take, and their end when a credential expires or is revoked.
 
+A credential that is a certificate has a user without a login: it is there as long as it has rights or a quota.
 HTTP looks at a credential's instant itself, Kafka cannot: the keeper takes the user away at that instant. Any number of
 processes may keep: every step can be taken again.
 """
@@ -7,6 +8,7 @@ processes may keep: every step can be taken again.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from broker.model import topics
@@ -18,6 +20,11 @@ from broker.model.roles import PROCESSOR
 
 _READ_IN = frozenset({State.PUBLISHED, State.ACTIVE, State.SUSPENDED})
 """States in which an agreement's topic exists and its agency may read it, unless the product is halted."""
+
+Quota = Mapping[str, float]
+"""What one user may take of each node, by Kafka's names: `consumer_byte_rate` (bytes/s), `request_percentage` (of one thread)."""
+
+NO_QUOTA: Quota = MappingProxyType({})
 
 _AGENCY = "agency"
 _LONGEST_S = 60.0
@@ -59,7 +66,13 @@ class Rights(Protocol):
         """Remove every right of a user."""
 
     async def delete_scram_user(self, name: str) -> None:
-        """Delete a user."""
+        """Delete a user, absent or not."""
+
+    async def limit_user(self, name: str, quota: Quota) -> None:
+        """Give a user a quota of its own, in place of any it had; an empty one removes it."""
+
+    async def limited_users(self) -> Mapping[str, Quota]:
+        """Quotas by user, of those that have one of their own."""
 
 
 class Control(Protocol):
@@ -112,10 +125,17 @@ def _processors(state: ControlState) -> frozenset[str]:
     return frozenset(each.kafka_user for each in held if each.kafka_user is not None)
 
 
+def _certificates(state: ControlState) -> frozenset[str]:
+    """Kafka users that need no login: who shows the certificate is the user."""
+    held = (each.kafka_user for each in state.credentials.values() if each.thumbprint is not None)
+    return frozenset(user for user in held if user is not None)
+
+
 async def remove(kafka: Rights, user: str) -> None:
-    """Take a user away: first its rights, which its open connections lose at once, then its login."""
+    """Take a user away: first its rights, which its open connections lose at once, then its login, if it has one."""
     await kafka.remove_user_access(user)
     await kafka.delete_scram_user(user)
+    await kafka.limit_user(user, NO_QUOTA)
 
 
 @dataclass(slots=True)
@@ -126,6 +146,8 @@ class LoginKeeper:
     kafka: Rights
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     report: Callable[[Exception], None] = lambda _error: None
+    quota: Quota = field(default_factory=dict)
+    """For users that have none yet; one that somebody set is left alone."""
     _kept: Mapping[str, frozenset[str]] | None = field(default=None)
 
     async def run(self) -> None:
@@ -140,18 +162,23 @@ class LoginKeeper:
             await self.control.wait_for_change(epoch, timeout=pause)
 
     async def keep(self) -> None:
-        """Remove users that no credential holds any more, and give the others the rights they miss; raises what Kafka does."""
+        """Remove users that no credential holds any more, and give the others what they miss; raises what Kafka does."""
         if rights(self.control.state, self.now()) == self._kept:
             return
-        standing = await self.kafka.scram_users()
+        logins, limited = await self.kafka.scram_users(), await self.kafka.limited_users()
+        granted = [each for each in await self.kafka.grants() if each.kind == "topic"]
         await self.control.read_to_head()  # a user's fact comes before the user: now it is known
         state, wanted = self.control.state, rights(self.control.state, self.now())
         ours = {each.kafka_user for each in (*state.credentials.values(), *state.revoked_credentials.values())}
+        standing = logins | limited.keys() | {each.principal for each in granted}
         for user in sorted(standing - wanted.keys()):
             if user in ours or "~" in user:  # any other is not for us to take away
                 await remove(self.kafka, user)
-        given = {(each.principal, each.name) for each in await self.kafka.grants() if each.kind == "topic"}
-        for user in sorted(standing & wanted.keys()):
+        given = {(each.principal, each.name) for each in granted if each.principal in wanted}
+        there = (logins | _certificates(state)) & wanted.keys()
+        for user in sorted(there):
+            if self.quota and user not in limited:
+                await self.kafka.limit_user(user, self.quota)
             for topic in sorted(wanted[user]):
                 if (user, topic) not in given:
                     await self.kafka.allow_read_topic(user, topic, topic)
@@ -159,7 +186,7 @@ class LoginKeeper:
             if user in _processors(state) and topic not in wanted.get(user, ()):  # its mandate is over
                 await self.kafka.remove_access(user, topic)
         # Who is not there yet is being made by another process, which may not know of every stream: looked at again.
-        self._kept = wanted if wanted.keys() <= standing else None
+        self._kept = wanted if wanted.keys() <= there else None
 
     def _pause_s(self) -> float:
         now = self.now()

@@ -1,4 +1,4 @@
-"""Topics, SCRAM users and ACLs of one Kafka, as idempotent operations (confluent-kafka: aiokafka has neither ACL nor SCRAM).
+"""Topics, SCRAM users, ACLs and quotas of one Kafka, as idempotent operations (confluent-kafka: aiokafka has neither ACL nor SCRAM).
 
 Resource names are always literal: a prefixed ACL on `delivery.gent` would also open `delivery.gent-parkeren`. A change
 returns when the node that we ask shows it, because the controller answers before the brokers have heard of it.
@@ -30,6 +30,7 @@ from confluent_kafka.admin import (
 
 from broker.errors import ConfigError, NotFound
 from broker.kafka.clients import KafkaAccess
+from broker.kafka.quotas import UserQuotas
 from broker.kafka.requests import Patience, translated
 from broker.model.topology import TopicSpec
 
@@ -61,6 +62,7 @@ class KafkaAdmin:
         self._replication = replication
         self._timeout_s = timeout_s
         self._patience = Patience(timeout_s)
+        self._quotas = UserQuotas(access, timeout_s)
 
     async def ensure_topics(self, specs: Iterable[TopicSpec]) -> list[str]:
         """Create the topics that do not exist yet; returns the names created.
@@ -184,6 +186,14 @@ class KafkaAdmin:
             lambda: {None: self._client.describe_user_scram_credentials(request_timeout=self._timeout_s)}
         )
         return frozenset(found[None])
+
+    async def limit_user(self, name: str, quota: Mapping[str, float]) -> None:
+        """Give a user a quota of its own on every node, in place of any it had; an empty one removes it."""
+        await self._quotas.limit(name, quota)
+
+    async def limited_users(self) -> Mapping[str, Mapping[str, float]]:
+        """Quotas by user, of those that have one of their own."""
+        return await self._quotas.of_users()
 
     async def remove_access(self, principal: str | None, topic: str) -> None:
         """Remove every ACL of the user `principal` (None: of every user) on `topic`; groups and other topics stay."""

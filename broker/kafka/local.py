@@ -18,7 +18,7 @@ from typing import Self
 from broker.errors import ConfigError, Fatal, KafkaUnavailable
 from broker.kafka import node_files
 from broker.kafka.clients import KafkaAccess, probe
-from broker.kafka.node_files import Identity
+from broker.kafka.node_files import Identity, TlsFiles
 from broker.kafka.runtime import ClassArchive, Progress, find_java, resolve_jars
 
 DEFAULT_CACHE = Path(".cache")
@@ -54,9 +54,10 @@ class BootTimes:
 class LocalKafka:
     """One Kafka node on loopback; all it keeps lies under `data_dir`/kafka (mode 0700) and survives a restart.
 
-    `port` pins the clients' port; otherwise the last one is used again if it is free, else any free one. `progress`
-    receives lines for the person who waits. Call `start` in a thread that lives as long as the node should: the kernel
-    ends the node when that thread ends, however it ends.
+    `port` pins the clients' port; otherwise the last one is used again if it is free, else any free one. With `tls` it also
+    listens for client certificates, on `tls_port` or in the same way. `progress` receives lines for the person who waits.
+    Call `start` in a thread that lives as long as the node should: the kernel ends the node when that thread ends, however
+    it ends.
     """
 
     def __init__(
@@ -65,11 +66,15 @@ class LocalKafka:
         cache_dir: Path = DEFAULT_CACHE,
         port: int | None = None,
         *,
+        tls: TlsFiles | None = None,
+        tls_port: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._dir = data_dir.resolve() / "kafka"
         self._cache_dir = cache_dir
         self._port = port
+        self._tls = tls
+        self._tls_port = tls_port
         self._progress: Progress = progress or (lambda _line: None)
         self._identity: Identity | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,6 +90,11 @@ class LocalKafka:
     def bootstrap(self) -> str:
         """Address for clients, `host:port`."""
         return f"127.0.0.1:{self._known.port}"
+
+    @property
+    def bootstrap_tls(self) -> str | None:
+        """Address for clients with a certificate."""
+        return f"127.0.0.1:{self._known.tls_port}" if self._known.tls_port else None
 
     @property
     def controller_port(self) -> int:
@@ -137,7 +147,7 @@ class LocalKafka:
             self._identity = node_files.load_identity(self._dir) or node_files.new_identity()
             self._choose_ports(held)
             node_files.save_identity(self._dir, self._known)
-            node_files.write_configuration(self._dir, self._known)
+            node_files.write_configuration(self._dir, self._known, self._tls)
             (self._dir / "logs").mkdir(exist_ok=True)
             resolved = time.monotonic()
             if not node_files.is_formatted(self._dir):
@@ -212,13 +222,12 @@ class LocalKafka:
             await asyncio.sleep(0.05)
 
     def _choose_ports(self, held: ExitStack) -> None:
-        """Reserve both ports until the node listens: the reservations are bound but never listen, so Kafka can bind too."""
+        """Reserve the ports until the node listens: the reservations are bound but never listen, so Kafka can bind too."""
         known = self._known
-        port = _reserve(held, self._port or known.port) or (0 if self._port else _reserve(held, 0))
-        if not port:
-            raise ConfigError(f"port {self._port} is in use")
-        controller = _reserve(held, known.controller_port) or _reserve(held, 0)
-        self._identity = replace(known, port=port, controller_port=controller)
+        port = _wanted(held, self._port, known.port)
+        tls = _wanted(held, self._tls_port, known.tls_port) if self._tls else 0
+        controller = _wanted(held, None, known.controller_port)
+        self._identity = replace(known, port=port, controller_port=controller, tls_port=tls)
 
     def _format(self, java: list[str]) -> None:
         arguments = self._dir / "format.arguments"
@@ -270,6 +279,14 @@ class LocalKafka:
         return "\n".join(
             _last_lines(path.read_bytes()) for name in names if (path := self._dir / "logs" / name).exists()
         )
+
+
+def _wanted(held: ExitStack, pinned: int | None, last: int) -> int:
+    """Reserve the pinned port, else the last one if it is free, else any free one; raises `ConfigError`."""
+    port = _reserve(held, pinned or last) or (0 if pinned else _reserve(held, 0))
+    if not port:
+        raise ConfigError(f"port {pinned} is in use")
+    return port
 
 
 def _reserve(held: ExitStack, port: int) -> int:

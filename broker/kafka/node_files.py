@@ -23,6 +23,18 @@ class Identity:
     controller_password: str = field(repr=False)
     port: int = 0
     controller_port: int = 0
+    tls_port: int = 0
+    """0: there is no listener for client certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of the listener for client certificates."""
+
+    server: Path
+    """Its private key (PKCS#8) and certificate chain."""
+    clients: Path
+    """The one authority whose certificates are let in."""
 
 
 def new_identity() -> Identity:
@@ -66,9 +78,12 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def write_configuration(data_dir: Path, identity: Identity) -> None:
+def write_configuration(data_dir: Path, identity: Identity, tls: TlsFiles | None = None) -> None:
     """Write `server.properties` (holds secrets, 0600) and `log4j2.properties` for the ports in `identity`."""
-    write_private(data_dir / "server.properties", _lines(_server(data_dir, identity)))
+    properties = _server(data_dir, identity)
+    if tls is not None:
+        properties |= _tls(identity, tls)
+    write_private(data_dir / "server.properties", _lines(properties))
     (data_dir / "log4j2.properties").write_text(_lines(_logging(data_dir)))
 
 
@@ -136,6 +151,26 @@ def _server(data_dir: Path, identity: Identity) -> dict[str, str | int]:
         "log.index.size.max.bytes": 131_072,  # 10 MB per partition by default: see design §7
         "log.retention.check.interval.ms": 60_000,
         "log.segment.delete.delay.ms": 10_000,
+    }
+
+
+def _tls(identity: Identity, files: TlsFiles) -> dict[str, str | int]:
+    """One more listener: whoever shows a certificate is the user that it names, if it names one of ours and nothing else.
+
+    A slug holds no `~`, so that no certificate is the super user; another name fits no rule and is refused.
+    """
+    clients, tls = f"127.0.0.1:{identity.port}", f"127.0.0.1:{identity.tls_port}"
+    own = "listener.name.tls.ssl"
+    return {
+        "listeners": f"CLIENTS://{clients},TLS://{tls},CONTROLLER://127.0.0.1:{identity.controller_port}",
+        "advertised.listeners": f"CLIENTS://{clients},TLS://{tls}",
+        "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:SASL_PLAINTEXT",
+        f"{own}.client.auth": "required",
+        f"{own}.keystore.type": "PEM",
+        f"{own}.keystore.location": str(files.server),
+        f"{own}.truststore.type": "PEM",
+        f"{own}.truststore.location": str(files.clients),
+        f"{own}.principal.mapping.rules": "RULE:^CN=([a-z0-9-]+~[0-9a-f]+)$/$1/",
     }
 
 

@@ -284,6 +284,10 @@ class ControlState:
         """A credential, revoked or not."""
         return self.credentials.get(identifier) or self.revoked_credentials.get(identifier)
 
+    def credential_of_certificate(self, thumbprint: str) -> Credential | None:
+        """The credential, not revoked, that is the certificate with this digest."""
+        return self._credentials.of_certificate(thumbprint)
+
     @property
     def agreements(self) -> dict[str, AgreementEntry]:
         """Agreements by id: the version in force, else the latest."""

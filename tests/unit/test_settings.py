@@ -57,6 +57,13 @@ def test_an_empty_variable_is_unset() -> None:
         ({"DATANUTS_LANES": "0"}, "DATANUTS_LANES"),
         ({"DATANUTS_PERSONS": "canary"}, "DATANUTS_PERSONS"),
         ({"DATANUTS_LOG_LEVEL": "canary"}, "DATANUTS_LOG_LEVEL"),
+        ({"DATANUTS_TLS_KEY": "canary.key"}, "DATANUTS_TLS_CERTIFICATE"),
+        ({"DATANUTS_TLS_CERTIFICATE": "canary.pem"}, "DATANUTS_TLS_KEY"),
+        ({"DATANUTS_CLIENT_CA_KEY": "canary.key"}, "DATANUTS_CLIENT_CA_CERTIFICATE"),
+        ({"DATANUTS_CLIENT_CA_CERTIFICATE": "canary.pem"}, "DATANUTS_CLIENT_CA_KEY"),
+        ({"DATANUTS_CLIENT_CERT_FROM": "canary.example"}, "DATANUTS_CLIENT_CERT_FROM"),
+        ({"DATANUTS_CLIENT_CERT_FROM": "10.0.0.1/8"}, "DATANUTS_CLIENT_CERT_FROM"),
+        ({"DATANUTS_KAFKA_BYTES_PER_SECOND": "-1"}, "DATANUTS_KAFKA_BYTES_PER_SECOND"),
         ({"DATANUTS_SINGLE_NODE": "canary"}, "DATANUTS_SINGLE_NODE"),
         ({"DATANUTS_OTLP_ENDPOINT": "http://user:canary@collector:4318"}, "DATANUTS_OTLP_ENDPOINT"),
         ({"DATANUTS_OTLP_ENDPOINT": "file:///canary"}, "DATANUTS_OTLP_ENDPOINT"),
@@ -153,3 +160,11 @@ def test_own_iris_begin_with_a_urn_or_a_url() -> None:
         "urn:x",
     ):
         assert "DATANUTS_IRI_BASE: expected a URN" in refusal({"DATANUTS_IRI_BASE": base})
+
+
+def test_proxies_and_quotas_are_read_from_their_texts() -> None:
+    assert load_settings({}).proxies == ()
+    held = load_settings({"DATANUTS_CLIENT_CERT_FROM": "10.1.2.3, fd00::/8", "DATANUTS_KAFKA_REQUEST_PERCENTAGE": "0"})
+    assert [str(each) for each in held.proxies] == ["10.1.2.3/32", "fd00::/8"]
+    assert held.kafka_quota == {"consumer_byte_rate": 10_000_000.0}
+    assert load_settings({}).kafka_quota == {"consumer_byte_rate": 10_000_000.0, "request_percentage": 100.0}

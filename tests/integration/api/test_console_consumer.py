@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from broker.cli import credential as credential_command
 from broker.kafka.runtime import find_java
 from broker.model.record import WIRE_HEADER_BYTES
 from broker.schema.reference import decode
@@ -75,16 +78,54 @@ async def test_kafka_console_consumer_prints_the_deliveries(
     stage: Stage, topic: str, jars: Path, tmp_path: Path
 ) -> None:
     own = credential(stage)
-    config = tmp_path / "agency.properties"
-    config.write_text(
-        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nisolation.level=read_committed\n"
-        "enable.auto.commit=false\n"  # every test starts at the beginning
+    login = (
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"
         "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required "
         f'username="{own["kafka_username"]}" password="{own["kafka_password"]}";\n'
     )
+    await prints_the_deliveries(stage, topic, jars, tmp_path, login, stage.stack.connection.kafka)
+
+
+async def test_the_same_certificate_serves_the_console_consumer_and_curl(
+    stage: Stage, topic: str, jars: Path, tmp_path: Path
+) -> None:
+    """The commands of docs/credentials.md, with openssl and curl as an agency has them."""
+    await command(*shlex.split(credential_command.OPENSSL), cwd=tmp_path)
+    home = str(stage.stack.home.root)
+    await command(sys.executable, "-m", "broker.cli.main", "credential", "issue", "--as", _AGENCY, "--data-dir", home,
+                  "--csr", f"{tmp_path}/app.csr", "--out", f"{tmp_path}/app.pem", cwd=ROOT)  # fmt: skip
+    (tmp_path / "app.both.pem").write_text((tmp_path / "app.key").read_text() + (tmp_path / "app.pem").read_text())
+    login = (
+        f"security.protocol=SSL\nssl.keystore.type=PEM\nssl.keystore.location={tmp_path}/app.both.pem\n"
+        f"ssl.truststore.type=PEM\nssl.truststore.location={stage.stack.home.ca}\n"
+    )
+    await prints_the_deliveries(stage, topic, jars, tmp_path, login, stage.stack.connection.kafka_tls)
+    url = f"{stage.stack.connection.https}/v1/deliveries/{topic.rpartition('.')[2]}"
+    page = await command("curl", "-sS", "--noproxy", "*", "--cacert", str(stage.stack.home.ca), "--cert", "app.pem",
+                         "--key", "app.key", url, cwd=tmp_path)  # fmt: skip
+    assert [item["data"] for item in json.loads(page)["items"]] == await values_of(stage, topic)
+
+
+async def command(*words: str, cwd: Path) -> bytes:
+    """What a program prints."""
+    process = await asyncio.create_subprocess_exec(
+        *words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    printed, complaints = await asyncio.wait_for(process.communicate(), 90)
+    assert process.returncode == 0, complaints.decode()
+    return printed
+
+
+async def prints_the_deliveries(
+    stage: Stage, topic: str, jars: Path, folder: Path, login: str, bootstrap: str | None
+) -> None:
+    """The tool, with this login, prints the topic as it is."""
+    config = folder / "agency.properties"
+    # Every test starts at the beginning.
+    config.write_text(f"{login}isolation.level=read_committed\nenable.auto.commit=false\n")
     process = await asyncio.create_subprocess_exec(
         str(find_java()), "-cp", f"{jars}/*", "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        "--bootstrap-server", stage.stack.connection.kafka, "--topic", topic, "--group", topic, "--from-beginning",
+        "--bootstrap-server", str(bootstrap), "--topic", topic, "--group", topic, "--from-beginning",
         "--consumer.config", str(config), "--max-messages", str(_PEOPLE), "--timeout-ms", "30000",
         "--property", "print.key=true", "--property", "print.headers=true", "--property", "line.separator=<end>",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -168,7 +168,7 @@ async def test_streams_end_in_order_when_the_server_stops(world: World, tmp_path
         httpx.AsyncClient(headers=bearer("agency"), timeout=20, trust_env=False) as client,
         AsyncExitStack() as server,
     ):
-        url = await server.enter_async_context(serving(services, settings, 0))
+        url, _ = await server.enter_async_context(serving(services, settings, (0, 0)))
         async with listening(client, f"{url}{PATH}") as heard:
             await heard.take(1)
             stopping = asyncio.create_task(server.aclose())

@@ -192,6 +192,12 @@ class Logins:
     async def delete_scram_user(self, _name: str) -> None:
         """Nothing."""
 
+    async def limit_user(self, _name: str, _quota: object) -> None:
+        """Nothing."""
+
+    async def limited_users(self) -> dict[str, dict[str, float]]:
+        return {}
+
     async def grants(self) -> tuple[()]:
         return ()
 

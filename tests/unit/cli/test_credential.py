@@ -15,9 +15,12 @@ from broker.api.services import Services
 from broker.cli import client
 from broker.cli.datadir import Connection, DataDir, LocalCredential
 from broker.cli.main import main
+from broker.control.client_authority import local_authority
+from broker.control.keys import FileKeyStore
 from broker.control.organisations import Organisations
 from broker.model.agreement import State
 from broker.model.lifecycle import AgreementEntry
+from tests.certificates import Pair, thumbprint_of
 from tests.unit.api.office import NOW, ROLES, Office, agreement_document, token
 from tests.unit.api.standings import Looks, Tally
 from tests.unit.control.room import Kafka
@@ -47,7 +50,8 @@ def home(tmp_path: Path) -> DataDir:
 @pytest.fixture
 def datanuts(office: Office, home: DataDir, monkeypatch: pytest.MonkeyPatch) -> Command:
     unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
-    used = {"control": office.log, "credentials": Organisations(office.log, Kafka([]))}
+    authority = local_authority(FileKeyStore(home.root / "keys"), home.ca, NOW)
+    used = {"control": office.log, "credentials": Organisations(office.log, Kafka([]), authority=authority)}
     app = create_app(Services(**{**unused, **used, "looks": Looks(), "tally": Tally()}))
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -82,6 +86,46 @@ def test_without_a_place_for_the_secret_nothing_is_made(datanuts, office) -> Non
     assert datanuts("credential", "issue", "--as", "stad-gent") == 1
     assert datanuts("credential", "rotate", "c-stad-gent", "--as", "stad-gent") == 1
     assert office.log.written == []
+
+
+def test_a_certificate_is_kept_or_shown_and_its_key_is_never_read(datanuts, tmp_path, capsys, office) -> None:
+    pair, request, place = Pair.made(), tmp_path / "app.csr", tmp_path / "app.pem"
+    request.write_text(pair.csr)
+    words = ("credential", "issue", "--as", "stad-gent", "--role", "agency", "--csr", str(request))
+    assert datanuts(*words, "--out", str(place)) == 0
+    held = office.log.state.credential_of_certificate(thumbprint_of(place.read_text()))
+    assert held.organisation == "stad-gent"
+    assert f"{held.id} of stad-gent: kept in {place}, expires " in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("app*")] == ["app.csr", "app.pem"]
+    assert datanuts(*words) == 0  # no secret: it may be shown
+    assert capsys.readouterr().out.startswith("-----BEGIN CERTIFICATE-----")
+    assert datanuts("credential", "rotate", held.id, "--as", "stad-gent", "--csr", str(request), "--json") == 0
+    fresh = json.loads(capsys.readouterr().out)
+    assert (fresh["replaces"], fresh["kafka"]) == (held.id, {"username": f"stad-gent~{fresh['id']}"})
+
+
+@pytest.mark.parametrize("wrong", ["key", "key and request", "prose", "absent"])
+def test_what_is_no_request_is_not_sent(datanuts, tmp_path, capsys, office, wrong) -> None:
+    pair, request = Pair.made(), tmp_path / "app.csr"
+    if wrong != "absent":
+        request.write_text({"key": pair.key, "key and request": pair.key + pair.csr, "prose": "geheim"}[wrong])
+    assert datanuts("credential", "issue", "--as", "stad-gent", "--csr", str(request)) == 1
+    told = capsys.readouterr().err
+    assert "openssl req -new" in told
+    assert "PRIVATE" not in told
+    assert office.log.written == []
+
+
+def test_a_certificate_is_shown_in_place_of_a_token(datanuts, tmp_path, capsys) -> None:
+    nowhere = tmp_path / "app.pem"
+    words = ("consume", "inwoners-gent", "--cert", str(nowhere))
+    assert datanuts(*words) == 1
+    assert "--cert needs --key" in capsys.readouterr().err
+    assert datanuts(*words, "--key", str(nowhere)) == 1  # the stack of this test listens without TLS
+    for also in (("--as", "stad-gent"), ()):
+        with pytest.raises(SystemExit) as ended:
+            datanuts("consume", "inwoners-gent", *(words[2:] if also else ()), *also)
+        assert ended.value.code == 64
 
 
 def test_rotate_list_and_revoke(datanuts, tmp_path, capsys) -> None:

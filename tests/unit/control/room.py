@@ -49,6 +49,7 @@ class Kafka:
     fails: str = ""
     users: set[str] = field(default_factory=set)
     granted: list[Grant] = field(default_factory=list)
+    quotas: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def _do(self, *what: Any) -> None:
         self.did.append(what)
@@ -70,6 +71,7 @@ class Kafka:
 
     async def remove_user_access(self, principal: str) -> None:
         self._do("no rights", principal)
+        self.granted = [each for each in self.granted if each.principal != principal]
 
     async def grants(self) -> list[Grant]:
         return self.granted
@@ -94,6 +96,15 @@ class Kafka:
     async def delete_scram_user(self, name: str) -> None:
         self._do("no login", name)
         self.users.discard(name)
+
+    async def limit_user(self, name: str, quota: Mapping[str, float]) -> None:
+        self._do("quota" if quota else "no quota", name, *quota.values())
+        self.quotas.pop(name, None)
+        if quota:
+            self.quotas[name] = dict(quota)
+
+    async def limited_users(self) -> dict[str, dict[str, float]]:
+        return self.quotas
 
 
 @dataclass

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from broker.api.auth import credential_in
+from broker.control.client_authority import local_authority
+from broker.control.keys import FileKeyStore
 from broker.control.logins import LoginKeeper, rights
-from broker.errors import Conflict, KafkaUnavailable, NotFound, Unauthenticated
+from broker.errors import Conflict, Invalid, KafkaUnavailable, NotFound, Unauthenticated
 from broker.model.agreement import State
 from broker.model.facts import ControlState, Fact, FactType, decode_fact
 from broker.model.lifecycle import AgreementEntry
+from tests.certificates import Pair, thumbprint_of
 from tests.unit.control.room import NOW, Room, document, open_room
 
 HOUR = timedelta(hours=1)
+QUOTA = {"consumer_byte_rate": 5.0}
 TOPIC = "delivery.stad-gent.inwoners-gent"
 
 
@@ -51,7 +55,7 @@ async def test_a_credential_is_shown_once_and_known_by_its_digest(room) -> None:
     assert issued.token not in repr(issued)
     assert "secret-32" not in repr(issued)
     await room.organisations.revoke(issued.id, by="t")
-    assert room.since() == [FactType.CREDENTIAL_REVOKED, ("no rights", user), ("no login", user)]
+    assert room.since() == [FactType.CREDENTIAL_REVOKED, ("no rights", user), ("no login", user), ("no quota", user)]
     assert room.control.state.credentials == {}
     for unknown in (room.organisations.revoke(issued.id, by="t"), room.organisations.issue("x", (), by="t")):
         with pytest.raises(NotFound):
@@ -152,7 +156,92 @@ async def test_the_keeper_ends_kafka_users_at_their_instant_and_gives_missing_ri
     assert room.since() == []
     room.control.now = NOW + HOUR
     await keeper.keep()
-    assert room.since() == [("no rights", old.kafka_username), ("no login", old.kafka_username)]
+    user = old.kafka_username
+    assert room.since() == [("no rights", user), ("no login", user), ("no quota", user)]
+
+
+@pytest.fixture
+async def signing(room, tmp_path) -> Room:
+    """A room that also signs certificates, and gives quotas."""
+    room.organisations._authority = local_authority(FileKeyStore(tmp_path / "keys"), tmp_path / "ca.pem", NOW)
+    room.organisations._quota = QUOTA
+    return room
+
+
+async def test_a_certificate_is_a_credential_of_its_own_form(signing) -> None:
+    agree(signing)
+    pair = Pair.made()
+    issued = await signing.organisations.issue("stad-gent", ("agency",), by="t", lasting=HOUR, csr=pair.csr)
+    user, digest = f"stad-gent~{issued.id}", thumbprint_of(issued.certificate)
+    assert signing.since() == [FactType.CREDENTIAL, ("quota", user, 5.0), ("allow", user, TOPIC, TOPIC)]
+    assert (issued.token, issued.kafka_username, issued.kafka_password) == ("", user, "")
+    held = signing.control.state.credential_of_certificate(digest)
+    assert (held.id, held.thumbprint, held.sha256, held.expires) == (issued.id, digest, "", NOW + HOUR)
+    assert rights(signing.control.state, NOW) == {user: {TOPIC}}
+    assert not lets_in(signing, f"dn_{issued.id}_", NOW)
+    await signing.organisations.revoke(issued.id, by="t")
+    assert signing.control.state.credential_of_certificate(digest) is None
+    assert signing.since()[1:] == [("no rights", user), ("no login", user), ("no quota", user)]
+    assert signing.kafka.quotas == {}
+
+
+async def test_rotation_leads_from_either_form_to_the_other(signing) -> None:
+    token = await signing.organisations.issue("stad-gent", ("agency",), by="t")
+    pair = Pair.made()
+    certificate = await signing.organisations.rotate(token.id, by="t", overlap=HOUR, lasting=9 * HOUR, csr=pair.csr)
+    again = await signing.organisations.rotate(certificate.id, by="t", overlap=HOUR)
+    assert (certificate.replaced_until, again.replaced_until) == (NOW + HOUR, NOW + HOUR)
+    assert lets_in(signing, again.token, NOW)
+    held = signing.control.state.credential_of_certificate(thumbprint_of(certificate.certificate))
+    assert (held.replaces, held.expires) == (token.id, NOW + HOUR)
+
+
+async def test_a_request_that_cannot_be_signed_leaves_nothing_behind(signing, room) -> None:
+    for csr, lasting in (("no request", HOUR), (Pair.made().csr, None)):
+        with pytest.raises(Invalid):
+            await signing.organisations.issue("stad-gent", ("agency",), by="t", lasting=lasting, csr=csr)
+    room.organisations._authority = None
+    with pytest.raises(Invalid, match="no certificates"):
+        await room.organisations.issue("stad-gent", ("agency",), by="t", lasting=HOUR, csr=Pair.made().csr)
+    assert signing.since() == []
+
+
+async def test_one_certificate_is_never_two_credentials() -> None:
+    folded = ControlState()
+    data = {"id": "c1", "organisation": "stad-gent", "x5t#S256": "abc", "roles": ["agency"]}
+    assert fact(folded, FactType.CREDENTIAL, "credential/c1", data)
+    assert not fact(folded, FactType.CREDENTIAL, "credential/c2", data | {"id": "c2", "organisation": "kbo"})
+    assert fact(folded, FactType.CREDENTIAL_REVOKED, "credential/c1", {"id": "c1"})
+    assert not fact(folded, FactType.CREDENTIAL, "credential/c3", data | {"id": "c3", "organisation": "kbo"})
+    assert folded.credential_of_certificate("abc") is None
+    assert not fact(folded, FactType.CREDENTIAL, "credential/c4", data | {"id": "c4", "x5t#S256": 7})
+
+
+async def test_the_keeper_keeps_certificates_as_it_keeps_logins(signing) -> None:
+    pair = Pair.made()
+    issued = await signing.organisations.issue("stad-gent", ("agency",), by="t", lasting=HOUR, csr=pair.csr)
+    other = await signing.organisations.issue("stad-gent", ("agency",), by="t")
+    signing.kafka.quotas = {
+        issued.kafka_username: {"consumer_byte_rate": 1.0},
+        "stad-gent~gone": {"x": 1.0},
+        "admin": {},
+    }
+    agree(signing)  # by another process, just before it heard of the users
+    signing.since()
+    keeper = LoginKeeper(signing.control, signing.kafka, now=lambda: signing.control.now, quota=QUOTA)
+    await keeper.keep()
+    told = signing.since()
+    assert ("allow", issued.kafka_username, TOPIC, TOPIC) in told
+    assert [what for what in told if what[0] == "quota"] == [
+        ("quota", other.kafka_username, 5.0)
+    ]  # one set by hand stays
+    assert signing.kafka.quotas.keys() == {issued.kafka_username, other.kafka_username, "admin"}
+    await keeper.keep()
+    assert signing.since() == []
+    signing.control.now = NOW + HOUR
+    await keeper.keep()
+    user = issued.kafka_username
+    assert signing.since() == [("no rights", user), ("no login", user), ("no quota", user)]
 
 
 @pytest.mark.parametrize("state", [State.REVOKED, State.ENDED, State.APPROVED])
