@@ -1,24 +1,25 @@
 """A complete adapter: the roadworks in a municipality's CSV file → hinder.v1."""
 
-import csv
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+from adapters.delimited import rows_of
 from adapters.sdk import Broken, Change, Item
 from adapters.sources import from_cursor
 
+COLUMNS = ("nummer", "straat", "postcode", "omschrijving", "begin", "einde", "gewijzigd")
+
 
 class Roadworks:
-    """Reads a CSV with the columns nummer, straat, postcode, omschrijving, begin, einde, gewijzigd."""
+    """Reads a CSV with these columns."""
 
     name, sources = "example", {"hinder.v1": "stad-gent"}
 
     def __init__(self, source: str) -> None:
-        self.path = Path(source)
+        self.source = source
 
     async def changes(self, cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
         """Every row, every time: the runner recognises the rows that did not change."""
-        rows = csv.DictReader(self.path.read_text(encoding="utf-8").splitlines())
+        rows = rows_of(self.source, COLUMNS)
         async for item_and_cursor in from_cursor([hindrance(row) for row in rows], cursor):
             yield item_and_cursor
 
