@@ -8,9 +8,12 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+import httpx
 import pytest
 
+from broker.client import Certificate
 from broker.testing import wait_until
+from tests.certificates import Pair
 
 ROOT = Path(__file__).parents[3]
 DATANUTS = Path(sys.executable).parent / "datanuts"
@@ -41,6 +44,12 @@ async def run(home: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
+async def answer(url: object, shown: Certificate) -> int:
+    """What the stack says to who shows a certificate."""
+    async with httpx.AsyncClient(verify=shown.context(), trust_env=False, timeout=60) as http:
+        return (await http.get(f"{url}/v1/credentials")).status_code
+
+
 def left_behind(home: Path) -> list[int]:
     """Processes whose command line or working directory is in this data directory."""
     found = []
@@ -66,6 +75,14 @@ async def test_a_stack_starts_stops_and_starts_again_with_what_it_knew(tmp_path:
             home, "agreement", "apply", "policies/agreements/inwoners-gent.yaml", "--as", "stad-gent"
         )
         assert (code, told.splitlines()[0]) == (0, "agreement inwoners-gent: done, version 1 requested")
+        pair, place = Pair.made(), tmp_path / "app.pem"
+        (tmp_path / "app.csr").write_text(pair.csr)
+        code, told = await run(
+            home, "credential", "issue", "--as", "stad-gent", "--csr", str(tmp_path / "app.csr"), "--out", str(place)
+        )
+        assert code == 0, told
+        shown = Certificate(*pair.files(tmp_path, place.read_text()), ca=home / "tls" / "ca.pem")
+        assert await answer(ready["https"], shown) == 200
         code, told = await run(home, "up")
         assert code == 2
         assert "runs on" in told
@@ -76,7 +93,8 @@ async def test_a_stack_starts_stops_and_starts_again_with_what_it_knew(tmp_path:
     assert (code, "no broker runs on" in told) == (2, True)
     process, again = await started(home)
     try:
-        assert again["kafka"] == ready["kafka"]
+        assert (again["kafka"], again["kafka_tls"]) == (ready["kafka"], ready["kafka_tls"])
+        assert await answer(again["https"], shown) == 200  # the authority and its server are the same
         code, told = await run(home, "agreement", "list", "--json")
         assert (code, json.loads(told)[0]["state"]) == (0, "requested")
     finally:

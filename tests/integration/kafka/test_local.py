@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import ssl
 import stat
 import sys
 from collections import Counter
@@ -13,13 +14,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiokafka.errors import ProducerClosed
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, ProducerClosed
 from aiokafka.structs import TopicPartition
 
+from broker.cli.datadir import DataDir
+from broker.cli.tls import node_files as tls_files
+from broker.control.keys import FileKeyStore
 from broker.errors import ConfigError, KafkaUnavailable
 from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaAccess, KafkaClients, probe
 from broker.kafka.local import LocalKafka
+from broker.settings import load_settings
 from broker.stopping import stop_quietly
 from broker.testing import wait_until
 
@@ -129,6 +135,29 @@ async def test_only_loopback_is_listened_on_and_every_port_authenticates(undistu
         KafkaUnavailable
     ):  # SCRAM is not spoken on the controller's port: even the super user is refused
         await probe(KafkaAccess(f"127.0.0.1:{node.controller_port}", node.access.username, node.access.password))
+
+
+async def test_the_listener_for_certificates_keeps_its_port_and_lets_no_stranger_in(tmp_path: Path) -> None:
+    home, keys = DataDir(tmp_path), FileKeyStore(tmp_path / "keys")
+    files = tls_files(home, load_settings({}, data_dir=tmp_path), keys)
+    async with LocalKafka(tmp_path, CACHE, tls=files) as first:
+        address = first.bootstrap_tls
+        assert address is not None
+        port = int(address.rpartition(":")[2])
+        ports = _listening(first.pid)
+        assert {host for host, _ in ports} <= {"0100007F", "0000000000000000FFFF00000100007F"}
+        assert port in {number for _, number in ports}
+        nobody = ssl.create_default_context(cafile=home.ca)
+        with pytest.raises((OSError, KafkaError)):
+            await create_conn("127.0.0.1", port, security_protocol="SSL", ssl_context=nobody)
+        secret = files.server.read_text().splitlines()[1]
+        assert _files_with(secret.encode(), tmp_path) == [files.server]
+        assert secret not in _command_line(first.pid)
+    async with LocalKafka(tmp_path, CACHE, tls=files) as second:
+        assert second.bootstrap_tls == address
+    async with LocalKafka(tmp_path, CACHE) as third:
+        assert third.bootstrap_tls is None
+        await probe(third.access)
 
 
 def _listening(pid: int | None) -> set[tuple[str, int]]:
