@@ -13,7 +13,7 @@ from adapters.sdk import Broken, Change, Ignored
 from broker.errors import Invalid, MappingRefused
 from broker.schema.avro import load_schema
 from broker.schema.encoding import compile_encode
-from tests.unit.adapters.wiring import schema
+from tests.unit.adapters.wiring import ROOT, schema
 
 TYPES = [
     ("tekst", ["null", "string"]),
@@ -345,3 +345,21 @@ def test_the_time_of_a_file_is_no_time_of_a_change() -> None:
     head = HEAD.replace('{const: "2026-01-01T00:00:00Z"}', '"@modified"').replace("id: nr", "id: nr\nsnapshot: true")
     item = compiled(LISTS, head=head).item({"nr": "1", "@modified": "2026-03-01T00:00:00Z"}, "")
     assert (item.value["kind"], item.value["recordedAt"]) == ("snapshot", "2026-03-01T00:00:00Z")
+
+
+def test_the_example_of_the_documentation_is_one() -> None:
+    text = (ROOT / "docs" / "adapters.md").read_text().split("```yaml\n")[1].split("```")[0]
+    mapping = load(Path("m.yaml"), text, schema, flat=lambda _kind: True)
+    row = {
+        "nummer": "1",
+        "versie": "2",
+        "gewijzigd": "01/03/2026 09:30",
+        "soort": "W",
+        "oorzaken": "a|b",
+        "van": "2026-04-01",
+    }
+    value = mapping.item(row, "").value
+    compile_encode(schema("hinder.v1"))(value)
+    assert (value["kind"], value["recordedAt"]) == ("changed", "2026-03-01T08:30:00Z")
+    assert value["oorzaken"] == [{"iri": "a"}, {"iri": "b"}]
+    assert mapping.item({**row, "status": "geweigerd"}, "").subject == "https://gent.example/id/hinder/1"
