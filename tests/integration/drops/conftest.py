@@ -1,11 +1,11 @@
 """One installation for the folder; deliveries are written as a router would, and a worker runs in this process or as a child."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from broker.model.file_format import FileFormat
 from broker.testing import wait_until
 from tests.integration.drops.sftp import USER, Server, listening
 from tests.integration.webhooks.conftest import Agency as Subscriber
+from tests.integration.webhooks.conftest import sending
 from tests.stage import Stage, installation
 
 PATIENCE = 60.0
@@ -108,16 +109,6 @@ async def agreed(stage: Stage, template: str) -> AsyncIterator[Agency]:
         await made.drops.remove(made.agreement, made.name)
 
 
-@asynccontextmanager
-async def dropping(stage: Stage, most: int = MOST_ITEMS, **settings: Any) -> AsyncIterator[None]:
+def dropping(stage: Stage, most: int = MOST_ITEMS, **settings: Any) -> AbstractAsyncContextManager[None]:
     """A worker in this process until the block ends."""
-    site = stage.stack.site
-    here = replace(site, settings=site.settings.model_copy(update=settings))
-    stop = asyncio.Event()
-    working = asyncio.create_task(send(here, stop, most=most))
-    try:
-        yield
-        assert not working.done(), "the worker ended by itself"
-    finally:
-        stop.set()
-        await working
+    return sending(stage, partial(send, most=most), **settings)

@@ -13,6 +13,7 @@ import fastavro
 import pytest
 from fastavro.utils import generate_one
 
+from broker.cli.pushing import Send
 from broker.cli.webhooks import send
 from broker.delivery.push_subscriptions import Standing, Start
 from broker.delivery.webhook_subscriptions import Webhooks
@@ -115,12 +116,12 @@ async def agreed(stage: Stage, template: str) -> AsyncIterator[Agency]:
 
 
 @asynccontextmanager
-async def sending(stage: Stage, **settings: Any) -> AsyncIterator[None]:
+async def sending(stage: Stage, work: Send = send, **settings: Any) -> AsyncIterator[None]:
     """A worker in this process until the block ends."""
     site = stage.stack.site
     here = replace(site, settings=site.settings.model_copy(update=settings))
     stop = asyncio.Event()
-    working = asyncio.create_task(send(here, stop))
+    working = asyncio.ensure_future(work(here, stop))
     try:
         yield
         assert not working.done(), "the worker ended by itself"
