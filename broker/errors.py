@@ -26,6 +26,7 @@
         │   └── TooLarge          the request is larger than this place reads
         ├── Unauthenticated       no valid credential
         ├── Forbidden             a valid credential that may not do this
+        │   └── NotCertified          an adapter without a valid certificate, where one is needed
         ├── NotFound              no such thing, or not the caller's
         │   └── UnknownSubject        the source has no record of the subject now
         ├── Conflict              the aggregate moved on: read it again
@@ -227,6 +228,12 @@ class Forbidden(Refused):
     """The credential is valid but may not do this."""
 
     code = "FORBIDDEN"
+
+
+class NotCertified(Forbidden):
+    """The adapter may not publish here: it has no valid certificate of the conformance kit."""
+
+    code = "ADAPTER_NOT_CERTIFIED"
 
 
 class NotFound(Refused):

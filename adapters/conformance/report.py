@@ -69,6 +69,12 @@ def package_digest(module: str, documents: Iterable[Path] = ()) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
+def mapping_documents(file: Path) -> tuple[Path, ...]:
+    """A mapping file, and the Python beside it that its rules may call; tests of it are no part of it."""
+    beside = (each for each in file.parent.glob("*.py") if not each.name.startswith("test_"))
+    return (file, *sorted(beside))
+
+
 def report(about: Tested, verdicts: Mapping[str, Verdict], at: datetime, *, http: bool) -> dict[str, Any]:
     """JSON object of a run that ended at `at`; `verdicts` in the order of the catalogue."""
     return {

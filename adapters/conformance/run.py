@@ -15,7 +15,7 @@ from adapters import mapped
 from adapters.conformance.bench import Bench
 from adapters.conformance.catalogue import CHECKS
 from adapters.conformance.kit import Check, Outcome, Play, counts
-from adapters.conformance.report import Tested, as_text, report, subject_of
+from adapters.conformance.report import Tested, as_text, mapping_documents, report, subject_of
 from adapters.sdk import Adapter
 from broker.errors import BrokerError, SchemaRefused
 from broker.schema.avro import Schema, load_schema
@@ -134,7 +134,7 @@ def _factory(
         return module, getattr(import_module(module), factory or "build"), ()
 
     made = mapped.load_mapping(Path(mapping), schema_of)
-    return "adapters.mapped", lambda source: mapped.build(made, source), (made.file,)
+    return "adapters.mapped", lambda source: mapped.build(made, source), mapping_documents(made.file)
 
 
 def _schemas(folder: Path) -> Iterator[tuple[str, Schema]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from fastapi import FastAPI
 
 from broker.api import (
+    adapter_certificates,
     agreement_negotiation,
     agreement_standing,
     agreements,
@@ -118,6 +119,7 @@ def create_app(
         replays,
         announcements,
         mandates,
+        adapter_certificates,
         templates,
         traces,
         webhooks,

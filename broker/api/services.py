@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol, Unpack
 from fastapi import Depends, Request
 
 from broker.api.identity.door import NO_TOKENS, Accepted
+from broker.control.adapter_certificates import AdapterCertificates
 from broker.control.credentials import Credentials
 from broker.control.dossiers import Known
 from broker.control.event_seals import EventSeals
@@ -401,6 +402,7 @@ class Services:
     replays: Replays
     halts: Halts
     mandates: Mandates
+    adapter_certificates: AdapterCertificates
     products: Products
     quarantine: Quarantine
     seals: EventSeals

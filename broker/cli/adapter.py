@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from adapters.runner import Runner
 from adapters.sdk import Adapter
 from adapters.summary import Summary
 from broker.batches import Row
-from broker.cli import adapter_mapping, adapter_new, datadir
+from broker.cli import adapter_certify, adapter_mapping, adapter_new, datadir
+from broker.cli.certified_journal import Rule, bindings_of, told
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import machine, note, say, table
 from broker.cli.processes import stopping
 from broker.cli.publishing import runner_over, schema_of
-from broker.cli.site import site
+from broker.cli.site import Site, site
 from broker.errors import Invalid, Retriable
 from broker.model.keyed import KEY_BYTES
 from broker.settings import load_settings
@@ -56,6 +58,7 @@ def register(commands: Any) -> None:
     _arguments(check)
     adapter_mapping.add_explain(check)
     check.set_defaults(run=_check)
+    adapter_certify.register(verbs)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,9 +115,18 @@ async def _run(given: argparse.Namespace) -> None:
     with (home.logs / f"adapter-{adapter.name}.log").open("a", encoding="utf-8") as lines:
         configure("adapter", settings, stream=lines)
         async with stopping() as stop, site(home, settings, progress=note) as here:
-            runner = await runner_over(here, adapter)
+            bindings = bindings_of(adapter, given.name)
+            runner = await runner_over(here, adapter, bindings)
+            _note_missing(Rule(bindings, real=False), here)
             runner.interval_s = given.every
             await _until_stopped(runner, stop, given, once=given.once)
+
+
+def _note_missing(rule: Rule, here: Site) -> None:
+    """Say in development what would stop the adapter elsewhere."""
+    missing = rule.missing(here.control.state, datetime.now(UTC))
+    if missing is not None:
+        note(f"runs here, where persons are synthetic; elsewhere it would not: {told(*missing)}")
 
 
 async def _check(given: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from adapters.conformance.catalogue import CHECKS, KIT
 from broker.api.services import Services
 from broker.cli.client import OPERATOR
 from broker.cli.datadir import DataDir, LocalCredential
@@ -21,6 +22,7 @@ from broker.cli.outside import outside
 from broker.cli.site import Site
 from broker.cli.tls import client_authority
 from broker.control import keys
+from broker.control.adapter_certificates import AdapterCertificates, Kit
 from broker.control.aftercare import Aftercare
 from broker.control.agreements import Agreements
 from broker.control.barriers import Barriers
@@ -62,6 +64,7 @@ from broker.routing.rehearsal import Rehearsals
 from broker.telemetry import Event, log, span_store
 
 _OPERATOR = Member(Organisation(OPERATOR, "Dienstenintegrator"), (OPERATOR,))
+_KIT = Kit(KIT, frozenset(each.code for each in CHECKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,7 @@ class Installation:
                     replays=Replays(here.control, here.lanes),
                     halts=Halts(here.control, enforcement, enforcement.barriers),
                     mandates=Mandates(here.control, here.admin),
+                    adapter_certificates=AdapterCertificates(here.control, here.clients, _KIT),
                     products=self.products,
                     quarantine=Quarantine(here.control, history),
                     seals=EventSeals(here.keys),

@@ -1,28 +1,35 @@
 """An adapter on an installation: its products declared, its state topic made, its runner composed."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from adapters.publication import Publication
 from adapters.runner import Runner
 from adapters.sdk import Adapter
+from broker.cli.certified_journal import CertifiedJournal, Rule
 from broker.cli.client import OPERATOR
 from broker.cli.documents import PolicyFolder
 from broker.cli.installation import Installation
 from broker.cli.site import Site
 from broker.control import keys
-from broker.errors import Invalid
+from broker.errors import Invalid, NotCertified
 from broker.kafka.journal import Journal
 from broker.model import topics, topology
+from broker.model.adapter_certificates import Binding
 from broker.schema.avro import Schema, load_schema
 from broker.telemetry import Event, log, record_spans
 
 
-async def runner_over(here: Site, adapter: Adapter) -> Runner:
+async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] = ()) -> Runner:
     """What runs `adapter` on this installation; a product that is not declared yet is declared from its schema.
 
-    Raises `Invalid` where there is no schema of the product, and `NotFound` where nobody knows its organisation.
+    `bindings` are what its certificates must be about. Raises `Invalid` where there is no schema of the product,
+    `NotFound` where nobody knows its organisation, and `NotCertified` where persons are real and it has no certificate.
     """
+    rule = Rule(bindings, real=here.settings.persons == "real")
+    if rule.real and not bindings:
+        raise NotCertified("where persons are real an adapter runs by `datanuts adapter run` only, with a certificate")
+    rule.require(here.control.state, datetime.now(UTC))
     publications = {
         product: await _publication(here, organisation, product) for product, organisation in adapter.sources.items()
     }
@@ -39,7 +46,8 @@ async def runner_over(here: Site, adapter: Adapter) -> Runner:
         record_spans("adapter.publish", traces, start_ns=start_ns, end_ns=end_ns, attributes=seen)
         log(Event.ADAPTER_BATCH, **seen)
 
-    return Runner(adapter, publications, journal, here.keys.ensure(f"content/{adapter.name}"), observe=observe)
+    certified = CertifiedJournal(journal, here.control, rule)
+    return Runner(adapter, publications, certified, here.keys.ensure(f"content/{adapter.name}"), observe=observe)
 
 
 async def _publication(here: Site, organisation: str, product: str) -> Publication:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from broker.errors import Invalid
+from broker.model.adapter_certificates import CertificateBook
 from broker.model.agreement import State
 from broker.model.agreement_book import AgreementBook, Event
 from broker.model.announcements import AnnouncementBook
@@ -66,6 +67,9 @@ class FactType(StrEnum):
     DROP_REMOVED = "drop.removed"
     DROP_SUSPENDED = "drop.suspended"
     DROP_RESUMED = "drop.resumed"
+    ADAPTER_CERTIFIED = "adapter.certified"
+    ADAPTER_COUNTERSIGNED = "adapter.countersigned"
+    ADAPTER_WITHDRAWN = "adapter.withdrawn"
 
 
 _STEPS = {
@@ -99,6 +103,8 @@ _PUSH = _WEBHOOK | _DROP
 
 _MANDATE = frozenset({FactType.MANDATE_GIVEN, FactType.MANDATE_ENDED})
 
+_ADAPTER = frozenset({FactType.ADAPTER_CERTIFIED, FactType.ADAPTER_COUNTERSIGNED, FactType.ADAPTER_WITHDRAWN})
+
 _IDENTITY = frozenset(
     {
         FactType.ORGANISATION,
@@ -108,6 +114,7 @@ _IDENTITY = frozenset(
         FactType.CLIENT_UNBOUND,
         FactType.ISSUER_ROTATED,
         *_MANDATE,
+        *_ADAPTER,
     }
 )
 
@@ -267,6 +274,7 @@ class ControlState:
     quarantine: QuarantineBook = field(default_factory=QuarantineBook)
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     drops: DropBook = field(default_factory=DropBook)
+    adapter_certificates: CertificateBook = field(default_factory=CertificateBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -397,9 +405,8 @@ class ControlState:
     def _identify(self, offset: int, fact: Fact) -> bool:
         """Who is known, by what, and for whom else."""
         data = fact.data
-        if fact.type in _MANDATE:
-            given = fact.type is FactType.MANDATE_GIVEN
-            return self.mandates.give(data, fact.at, offset) if given else self.mandates.end(data, fact.at, offset)
+        if fact.type in _MANDATE | _ADAPTER:
+            return self._vouch(offset, fact)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
         elif fact.type is FactType.CREDENTIAL:
@@ -414,6 +421,19 @@ class ControlState:
         else:
             return self._rotate_issuer(data["epoch"], fact.at, keep=data["keep"])
         return True
+
+    def _vouch(self, offset: int, fact: Fact) -> bool:
+        """Whom, and which adapters, somebody answers for."""
+        if fact.type in _MANDATE:
+            given = fact.type is FactType.MANDATE_GIVEN
+            take = self.mandates.give if given else self.mandates.end
+            return take(fact.data, fact.at, offset)
+        book = self.adapter_certificates
+        if fact.type is FactType.ADAPTER_CERTIFIED:
+            return book.certify(fact.data, fact.by, fact.at)
+        if fact.type is FactType.ADAPTER_COUNTERSIGNED:
+            return book.countersign(fact.data, fact.by, fact.at)
+        return book.withdraw(fact.data, fact.by, fact.at)
 
     def _rotate(self, agency: str, purpose: str, epoch: int) -> bool:
         if epoch != self.pseudonym_epoch(agency, purpose) + 1:

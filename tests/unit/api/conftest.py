@@ -103,6 +103,10 @@ def _folded() -> ControlState:
     for ceiling in limit_documents.ceilings((ROOT / "policies" / "ceilings" / "persoon.v1.yaml").read_text()):
         held = limit_documents.ceiling_document(ceiling)
         fact(FactType.CEILING, f"ceiling/persoon.v1/{ceiling.purpose}", held)
+    report = {"adapter": "wegen", "module": "wegen", "package": "", "source": "rijksregister", "product": "persoon.v1"}
+    made = {"id": "kaart", "report": report}
+    offset, name = next(numbers), "adapter-certificate/kaart"
+    assert folded.apply(offset, Fact(name, FactType.ADAPTER_CERTIFIED, name, 0, NOW, "rijksregister", made))
     return folded
 
 
@@ -436,6 +440,7 @@ async def opened(**others: Any) -> AsyncIterator[World]:
             "replays",
             "halts",
             "mandates",
+            "adapter_certificates",
             "products",
             "quarantine",
         ),

@@ -97,6 +97,7 @@ _NAMED = {
     "purpose": "handhaving",
     "code": "statistiek",
     "trace": "01" * 16,
+    "certificate": "kaart",
 }
 _WAITING, _STUDY = {"agreement": "wachtend"}, {"agreement": "onderzoek"}
 _EGRESS = {"subject": "delivery.gent-parkeren.parkeren-value", "version": "1", "identifier": "2"}
@@ -119,6 +120,23 @@ _COMPROMISED = {"lastKnownGood": "2026-11-01T00:00:00Z"}
 _TABLE = "id,kind,name,nis,kbo,ovo,from,to,successor\ngemeente-aalst,gemeente,Aalst,41002,,,,,\n"
 TEMPLATE = {"template": {}, "authorities": _TABLE}
 _MERGER = {**TEMPLATE, "predecessors": ["gemeente-aalst"], "successor": "gemeente-ronse", "on": "2026-11-26"}
+
+_CERTIFICATES = "/v1/adapters/certificates"
+_ITS_SIDE = frozenset({"source", "source-dpo", "source-auditor", "operator"})
+_REPORT = {
+    "format": "datanuts-conformance/1",
+    "kit": "1",
+    "adapter": "wegen",
+    "module": "wegen.adapter",
+    "package": f"sha256:{'ab' * 32}",
+    "source": OWN_SOURCE,
+    "product": "persoon.v1",
+    "http": False,
+    "at": "2026-11-26T08:00:00Z",
+    "versions": {"python": "3.11.7"},
+    "passed": True,
+    "checks": [{"code": "READS_THE_SAMPLE", "outcome": "passed", "seen": "", "seconds": 0.1}],
+}
 
 _A = "/v1/agreements/{agreement}"
 _M = "/v1/organisations/{organisation}/mandates/{processor}"
@@ -219,6 +237,10 @@ ROWS = (
     Row("GET", "/v1/mandates", ALL),
     Row("PUT", _M, AGENCY, 403, {"reference": "VO-1"}, named=_HELPER),
     Row("DELETE", _M, AGENCY, 403, named=_HELPER),
+    Row("GET", _CERTIFICATES, ALL),
+    Row("POST", _CERTIFICATES, SOURCE, 403, _REPORT),
+    Row("POST", f"{_CERTIFICATES}/{{certificate}}/countersign", OPERATOR, 403),
+    Row("DELETE", f"{_CERTIFICATES}/{{certificate}}", SOURCE | OPERATOR, knows=_ITS_SIDE),
     Row("GET", "/v1/credentials", ALL),
     Row("GET", _C, AGENCY | OPERATOR, named=_SPARE, knows=_HOUSE),
     Row("POST", _C, AGENCY | OPERATOR, body={"roles": ["agency"]}, named=_SPARE, knows=_HOUSE),

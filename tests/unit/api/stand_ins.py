@@ -1,6 +1,6 @@
 """Use-cases that say yes to everybody: behind them only the door decides who passes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from broker.control.credentials import Credentials
 from broker.control.quarantine import Held as Quarantined
 from broker.control.quarantine import Note
 from broker.delivery.looks import Ends, Held, Progress
+from broker.model.adapter_certificates import AdapterCertificate, Binding
 from broker.model.drop_book import Destination, Drop
 from broker.model.facts import ControlState
 from broker.model.file_format import FileFormat
@@ -134,6 +135,20 @@ class Mandates:
         return await self.give(organisation, processor)
 
 
+class AdapterCertificates:
+    """One, signed at once."""
+
+    async def certify(self, report: Mapping[str, Any], *, by: str) -> AdapterCertificate:
+        return AdapterCertificate("c", "wegen", Binding.of(report), report, datetime(2026, 1, 1, tzinfo=UTC))
+
+    async def countersign(self, certificate: str, *, by: str) -> AdapterCertificate:
+        report = {"module": "wegen", "package": "sha256:", "source": "rijksregister", "product": "persoon.v1"}
+        return await self.certify(report, by=by)
+
+    async def withdraw(self, certificate: str, *, by: str, why: str) -> AdapterCertificate:
+        return await self.countersign(certificate, by=by)
+
+
 class Products:
     """Declared at once."""
 
@@ -220,6 +235,7 @@ def usual() -> dict[str, Any]:
         "replays": Replays(),
         "halts": Halts(),
         "mandates": Mandates(),
+        "adapter_certificates": AdapterCertificates(),
         "products": Products(),
         "quarantine": Quarantine(),
         "looks": Looks(),
