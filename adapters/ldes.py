@@ -28,9 +28,9 @@ from adapters.sources import (
     from_cursor,
     is_feed,
     local_path,
-    same_origin,
     whole_seconds,
 )
+from adapters.web import same_origin
 from broker.errors import PoisonRecord
 
 PRODUCT = "hinder.v1"

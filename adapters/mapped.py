@@ -8,11 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from adapters import mapping, mapping_form
+from adapters import mapping, mapping_form, rest_poll
 from adapters.csv_drop import CsvDrop
 from adapters.csv_form import CsvSource
 from adapters.mapping import ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
+from adapters.rest_form import RestSource
 from adapters.sdk import Adapter
 from adapters.sources import local_path
 from broker.errors import Invalid
@@ -57,7 +58,9 @@ def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> CsvDrop:
     return CsvDrop(made, form, path)
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"csv": Reader(CsvSource, _csv, flat=True)})
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {"csv": Reader(CsvSource, _csv, flat=True), "rest": Reader(RestSource, rest_poll.build)}
+)
 
 
 def load_mapping(path: Path, schema_of: Callable[[str], Schema]) -> ProductMapping:

@@ -44,6 +44,8 @@ ATTEMPTS = 5
 """Failures in a row, with the cursor where it was between them, after which a single run gives up."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_UNASKED_S = 1
+"""What an error without a wish of the source's says; more than that is a wish (Retry-After), and is heeded."""
 
 
 class Journal(Protocol):
@@ -113,6 +115,8 @@ class Runner:
                     if once and failures >= ATTEMPTS:
                         raise
                     pause = min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S)
+                    if error.after_s > _UNASKED_S:
+                        pause = max(pause, error.after_s)
                     self.trouble(error, pause)
                 await self.sleep(pause)
         finally:

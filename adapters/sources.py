@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import httpx
 
+from adapters import web
 from adapters.sdk import Item
-from broker.errors import Invalid, Retriable
+from broker.errors import Invalid
 
-MAX_DOCUMENT = 64 << 20
+MAX_DOCUMENT = web.MAX_DOCUMENT
 """Bytes of one document that are read at all."""
-_TIMEOUT = httpx.Timeout(30.0)
-_OK, _REDIRECT, _TOO_MANY, _SERVER_ERROR = 200, 300, 429, 500
-_MAX_REDIRECTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,64 +72,9 @@ async def fetch(client: httpx.AsyncClient, url: str) -> Document:
     Redirects are followed within that origin. Raises `Retriable` where the server cannot answer now, `Invalid` where
     it refuses.
     """
-    for _ in range(_MAX_REDIRECTS):
-        try:
-            async with client.stream("GET", url, timeout=_TIMEOUT) as answer:
-                if answer.has_redirect_location:
-                    url = _redirected(url, answer.headers["location"])
-                    continue
-                _check_status(answer.status_code)
-                body = await _body(answer)
-        except httpx.TransportError as error:
-            raise Retriable(f"the source cannot be reached ({type(error).__name__})") from None
-        media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        following = same_origin(url, answer.links.get("next", {}).get("url"))
-        return Document(url, media_type, body, _modified(answer.headers), following)
-    raise Invalid("the source redirects in circles")
-
-
-def _check_status(status: int) -> None:
-    if status >= _SERVER_ERROR or status == _TOO_MANY:
-        raise Retriable(f"the source answered with status {status}")
-    if not _OK <= status < _REDIRECT:
-        raise Invalid(f"the source answered with status {status}")
-
-
-async def _body(answer: httpx.Response) -> bytes | None:
-    body = bytearray()
-    async for part in answer.aiter_bytes():
-        body += part
-        if len(body) > MAX_DOCUMENT:
-            return None
-    return bytes(body)
-
-
-def _modified(headers: httpx.Headers) -> datetime:
-    for name in ("last-modified", "date"):
-        try:
-            return parsedate_to_datetime(headers[name])
-        except (KeyError, ValueError):
-            continue
-    return datetime.now(UTC)
-
-
-def _redirected(url: str, location: str) -> str:
-    target = same_origin(url, location)
-    if target is None:
-        raise Invalid("the source redirects to another host")
-    return target
-
-
-def same_origin(url: str, reference: str | None) -> str | None:
-    """`reference` resolved against `url`, or None where it is absent or leaves its scheme, host and port.
-
-    A page must not be able to make the reader call other hosts.
-    """
-    if not reference:
-        return None
-    target = urljoin(url, reference)
-    here, there = urlsplit(url), urlsplit(target)
-    return target if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
+    answer = await web.get(client, url)
+    following = web.same_origin(answer.url, answer.next_link)
+    return Document(answer.url, answer.media_type, answer.body, web.modified(answer.headers), following)
 
 
 async def from_cursor(items: Sequence[Item], cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
