@@ -56,14 +56,20 @@ async def replay(
 
 
 async def _values(consumer: Any, target: TopicPartition) -> list[bytes | None]:
-    """Values of everything committed in one partition; the consumer is left without an assignment."""
+    """Values of everything committed in one partition by now.
+
+    Another lane's open transaction hides the tail of a partition that lanes share: it is waited for.
+    """
     consumer.assign([target])
     first = (await consumer.beginning_offsets([target]))[target]
     end = (await consumer.end_offsets([target]))[target]
     found: list[bytes | None] = []
     if first < end:
         consumer.seek(target, first)
-        while await consumer.position(target) < end:
+        marked = False
+        while not marked or await consumer.position(target) < end:
             polled = await consumer.getmany(target, timeout_ms=_POLL_MS, max_records=_CHUNK)
             found += [record.value for record in polled.get(target, ())]
+            if not marked and (highest := consumer.highwater(target)) is not None:
+                end, marked = max(end, highest), True
     return found

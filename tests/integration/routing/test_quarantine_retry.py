@@ -45,7 +45,15 @@ async def set_aside(world, router, value) -> Place:
     stated = world.statement(value)
     lane, offset = await world.raw(stated.key, stated.value, stated.lane)
     await router.route(world.topic, [(lane, offset)])
-    return Place(world.source, "persoon.v1", lane, offset)
+    place = Place(world.source, "persoon.v1", lane, offset)
+
+    async def shown() -> bool:
+        """Kafka shows a transaction a moment after it was committed."""
+        held = await world.services.quarantine.held(place.source, place.product)
+        return any((note.lane, note.offset) == (lane, offset) for note in held.notes)
+
+    await wait_until(shown, timeout=30)
+    return place
 
 
 async def retried(world, router, place: Place) -> Note:
