@@ -1,17 +1,23 @@
 """GIPOD mobility hindrances from a Linked Data Event Stream → hinder.v1.
 
-The source is a folder of pages or members, one file, or the address of a page (`tree:relation` is followed within the
-same origin). A member is a version of a hindrance and never changes: its IRI is its source id, and where pages repeat
-it the first reading stands.
+The source is a folder of pages or members, one file, or the address of a page or a stream (`adapters.ldes_pages`). A
+member is a version of a hindrance and never changes: its IRI is its source id, and where pages repeat it the first
+reading stands. A version that an earlier page had a later one of is not published: the last word stays the last. That
+holds within one reading, so take a view that is fragmented by time or into pages. `as:Delete` is a deletion. A stream
+that is not open to all gets the variable LDES_AUTHORIZATION of the environment as its Authorization header.
 
 Deliberately not mapped: schema:eventSchedule, gipod:isVergundDoor, adms:schemaAgency, labels of zone types. There is
 no NIS code in the stream, and none is made up from the description.
 """
 
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -20,28 +26,32 @@ from rdflib import DC, DCTERMS, PROV, RDF, SKOS, Graph, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf
+from adapters.ldes_pages import Page, Walk
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import (
     Document,
     documents,
-    fetch,
     from_cursor,
     is_feed,
     local_path,
     whole_seconds,
 )
-from adapters.web import same_origin
-from broker.errors import PoisonRecord
+from adapters.web_auth import Secret, private
+from broker.errors import Invalid, PoisonRecord
 
 PRODUCT = "hinder.v1"
 _SOURCES = MappingProxyType({PRODUCT: "gipod"})
 
+_AS = Namespace("https://www.w3.org/ns/activitystreams#")
 _ADMS = Namespace("http://www.w3.org/ns/adms#")
 _GEOSPARQL = Namespace("http://www.opengis.net/ont/geosparql#")
 _GIPOD = Namespace("https://gipod.vlaanderen.be/ns/gipod#")
 _LOCN = Namespace("http://www.w3.org/ns/locn#")
 _M8G = Namespace("http://data.europa.eu/m8g/")
 _MOBILITY = Namespace("https://data.vlaanderen.be/ns/mobiliteit#")
+
+_CREDENTIAL = "LDES_AUTHORIZATION"
+_MOST_REMEMBERED = 1_000_000
 _TREE = Namespace("https://w3id.org/tree#")
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -53,6 +63,10 @@ _KINDS = {
     "MobilityHindranceWasRemoved": "cancelled",
     None: "snapshot",
 }
+
+
+_Placed = tuple[tuple[datetime, Any], Item]
+"""An item after its sort key: when it was generated, and its name in natural order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +81,31 @@ class LdesAdapter:
     async def changes(self, cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
         """Members in the order in which they were generated, within the folder or within each page of a feed.
 
-        The cursor of a feed is the page to read next: a page that is complete is not read again, the last one is.
+        The cursor of a feed is the pages to read next: one that cannot change is not read again, others are if they
+        did. After a kill the page that was being read is read again, and what was published of it is recognised.
         """
-        reading = _Reading(self.contexts)
         if not is_feed(self.source):
-            async for page in documents(local_path(self.source), rdf.SUFFIXES):
-                reading.add(page)
-            async for item, after in from_cursor(reading.taken(), cursor):
+            folder = _Folder(self.contexts)
+            async for document in documents(local_path(self.source), rdf.SUFFIXES):
+                folder.add(document)
+            async for item, after in from_cursor(folder.items(), cursor):
                 yield item, after
             return
-        waiting, seen = [cursor or self.source], set[str]()
-        async with httpx.AsyncClient(headers={"accept": rdf.ACCEPT}) as client:
-            while waiting:
-                url = waiting.pop(0)
-                seen.add(url)
-                page = await fetch(client, url)
-                following = reading.add(page)
-                waiting += [link for link in following if link not in seen and link not in waiting]
-                found = reading.taken()
-                for index, item in enumerate(found, 1):
-                    yield item, waiting[0] if waiting and index == len(found) else url
+        headers = self._credential()
+        walk, feed = Walk(self.source, self.contexts, _natural, _holds), _Feed()
+        async with httpx.AsyncClient(headers=headers) as client, aclosing(walk.pages(client, cursor)) as pages:
+            async for page in pages:
+                found = feed.items(page)
+                for number, item in enumerate(found, 1):
+                    yield item, page.after if number == len(found) else page.before
+
+    def _credential(self) -> dict[str, str]:
+        """The header, which goes to no other origin: no page is read from one."""
+        if not os.environ.get(_CREDENTIAL):
+            return {}
+        if not private(self.source):
+            raise Invalid(f"a credential goes over https only: give the https address, or unset {_CREDENTIAL}")
+        return {"authorization": Secret(env=_CREDENTIAL).read(Path())}
 
 
 def build(source: str) -> LdesAdapter:
@@ -95,41 +114,100 @@ def build(source: str) -> LdesAdapter:
 
 
 @dataclass(slots=True)
-class _Reading:
-    """Items read so far and not taken yet, and the first reading of every member."""
+class _Folder:
+    """Items of the documents of a folder, and the first reading of every member."""
 
     contexts: rdf.Contexts
-    _items: list[tuple[tuple[Any, ...], Item]] = field(default_factory=list)
+    _items: list[_Placed] = field(default_factory=list)
     _first: dict[str, Item] = field(default_factory=dict)
 
-    def add(self, page: Document) -> list[str]:
-        """Reads one document; the addresses of the pages that follow it within its origin."""
+    def add(self, page: Document) -> None:
+        """Read one document."""
         try:
             graph = rdf.graph_of(page, self.contexts)
         except PoisonRecord as error:
             self._items.append((_place(None, page.name), Broken(page.name, error.reason)))
-            return []
-        members = sorted(graph.subjects(RDF.type, _MOBILITY.Mobiliteitshinder, unique=True), key=str)
-        for member in members:
-            source_id = rdf.iri(member) or f"{page.name}#blank"
-            item = self._first.setdefault(source_id, _item(graph, member, source_id))
-            recorded = item.value["recordedAt"] if isinstance(item, Change) and item.value else None
-            exact = rdf.one(graph, member, PROV.generatedAtTime) if recorded else None
-            self._items.append((_place(exact, source_id), item))
-        if not members:
+            return
+        found = _members(graph, page.name)
+        self._items += [(place, self._first.setdefault(_id_of(item), item)) for place, item in found]
+        if not found:
             reason = "NOT_A_MEMBER" if len(graph) else "EMPTY_DOCUMENT"
             self._items.append((_place(None, page.name), Ignored(page.name, reason)))
-        links = {str(node) for predicate in (_TREE.node, _TREE.view) for node in graph.objects(None, predicate)}
-        return [target for link in sorted(links, key=_natural) if (target := same_origin(page.name, link))]
 
-    def taken(self) -> list[Item]:
-        """Items that were not taken yet, in the order in which members were generated."""
-        items = [item for _, item in sorted(self._items, key=lambda placed: placed[0])]
-        self._items.clear()
-        return items
+    def items(self) -> list[Item]:
+        """All of them, in the order in which members were generated."""
+        return [item for _, item in sorted(self._items, key=lambda placed: placed[0])]
 
 
-def _place(generated: str | None, name: str) -> tuple[Any, ...]:
+@dataclass(slots=True)
+class _Feed:
+    """What a reading of pages remembers: which members it saw, and of each subject the latest version."""
+
+    _members: set[bytes] = field(default_factory=set)
+    _latest: dict[bytes, datetime] = field(default_factory=dict)
+
+    def items(self, page: Page) -> list[Item]:
+        """Items of one page, in the order in which members were generated."""
+        if page.graph is None:
+            return [Broken(page.url, page.broken)]
+        found = sorted(_members(page.graph, page.url), key=lambda placed: placed[0])
+        return [self._told(instant, item) for (instant, _), item in found]
+
+    def _told(self, instant: datetime, item: Item) -> Item:
+        source_id = _id_of(item)
+        member = _digest(source_id)
+        if member in self._members:
+            return Ignored(source_id, "MEMBER_REPEATED")
+        if len(self._members) >= _MOST_REMEMBERED:
+            self._members.clear()
+            self._latest.clear()
+        self._members.add(member)
+        if isinstance(item, Change):
+            subject = _digest(str(item.value["identificator"] if item.value is not None else item.subject))
+            if instant < self._latest.get(subject, instant):
+                return Ignored(source_id, "VERSION_SUPERSEDED")
+            self._latest[subject] = instant
+        return item
+
+
+def _id_of(item: Item) -> str:
+    return item.source_id if isinstance(item, Change | Broken | Ignored) else ""
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _holds(graph: Graph) -> bool:
+    member = next(graph.objects(None, _TREE.member), None)
+    return member is not None or (None, RDF.type, _MOBILITY.Mobiliteitshinder) in graph
+
+
+def _members(graph: Graph, document: str) -> list[_Placed]:
+    """Versions in a document, each with its place in time."""
+    found = []
+    hindrances = set(graph.subjects(RDF.type, _MOBILITY.Mobiliteitshinder, unique=True))
+    for member in sorted(hindrances | set(graph.subjects(RDF.type, _AS.Delete, unique=True)), key=str):
+        source_id = rdf.iri(member) or f"{document}#blank"
+        item = _item(graph, member, source_id) if member in hindrances else _departure(graph, member, source_id)
+        exact = rdf.one(graph, member, PROV.generatedAtTime) if isinstance(item, Change) else None
+        found.append((_place(exact, source_id), item))
+    return found
+
+
+def _departure(graph: Graph, member: Node, source_id: str) -> Item:
+    """A version that says that its object is no more (LDES 1.0 §4.3)."""
+    subject, at = rdf.one(graph, member, DCTERMS.isVersionOf), rdf.one(graph, member, PROV.generatedAtTime)
+    try:
+        if subject is None or at is None:
+            raise PoisonRecord("MEMBER_INCOMPLETE", "identificator" if subject is None else "recordedAt")  # noqa: TRY301
+        _instant(at, "recordedAt")
+        return Change(source_id, PRODUCT, None, subject)
+    except PoisonRecord as error:
+        return Broken(source_id, error.reason, error.path)
+
+
+def _place(generated: str | None, name: str) -> tuple[datetime, Any]:
     """Sort key: what has no instant comes first; versions made at one instant are told apart by their number."""
     instant = datetime.min.replace(tzinfo=UTC) if generated is None else _instant(generated, "recordedAt")
     return instant, _natural(name)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,12 +20,11 @@ from adapters.rest_form import RestSource
 from adapters.rest_pages import Page, Pages
 from adapters.sdk import Broken, Item, SnapshotBegins, SnapshotEnds
 from adapters.sources import whole_seconds
-from adapters.web_auth import Secret
+from adapters.web_auth import Secret, private
 from broker.errors import Invalid, Retriable
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _TELLING = ("key", "token", "secret", "password")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +203,10 @@ def _wrong(made: ProductMapping, form: RestSource, url: str) -> Iterator[tuple[t
         if telling and not isinstance(value, Secret):
             yield ("headers", name), "is a secret: write {env: NAME} or {file: path}, and put it there"
     hidden = form.oauth2 is not None or any(isinstance(value, Secret) for value in form.headers.values())
-    if hidden and not _private(url):
+    if hidden and not private(url):
         yield ("url",), "a credential goes over https only"
-    if form.oauth2 is not None and not _private(form.oauth2.token_url):
+    if form.oauth2 is not None and not private(form.oauth2.token_url):
         yield ("oauth2", "token_url"), "a credential goes over https only"
-
-
-def _private(url: str) -> bool:
-    return web.origin(url) is not None and (urlsplit(url).scheme == "https" or urlsplit(url).hostname in _LOOPBACK)
 
 
 def _dated(headers: httpx.Headers) -> str:

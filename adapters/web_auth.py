@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,6 +21,7 @@ from broker.errors import Invalid, Retriable
 _MOST_BYTES = 64 * 1024
 _EARLY_S, _SHORTEST_S = 30.0, 60.0
 _UNSAID_S = 300.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class _Form(BaseModel):
@@ -107,6 +109,11 @@ class Tokens:
         if trouble:
             raise Invalid(f"the token service answered with {trouble}")
         return _token_of(body)
+
+
+def private(url: str) -> bool:
+    """Whether a credential may go to this address: over TLS, or within this machine."""
+    return web.origin(url) is not None and (urlsplit(url).scheme == "https" or urlsplit(url).hostname in _LOOPBACK)
 
 
 def _token_of(body: bytes | None) -> tuple[str, float]:

@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rdflib import Graph
 
 from adapters import ldes
 from adapters.sdk import Broken, Change, Ignored
-from broker.errors import Retriable
+from broker.errors import Invalid, Retriable
 from tests.unit.adapters.conftest import values
+from tests.unit.adapters.loopback import Answers, Asked, Reply, serving
 
 PREFIXES = """@prefix m: <https://data.vlaanderen.be/ns/mobiliteit#> . @prefix prov: <http://www.w3.org/ns/prov#> .
 @prefix dct: <http://purl.org/dc/terms/> . @prefix adms: <http://www.w3.org/ns/adms#> .
@@ -167,3 +170,194 @@ async def test_all_real_hindrances_are_read_and_fit_their_schema(drain, shared_d
     found = await read(drain, shared_data / "gipod_ldes" / "mobility-hindrances.members.ttl")
     assert {type(item) for item in found} == {Change}
     assert len({roundtrip(item)["identificator"] for item in found}) == len(found) == 125
+
+
+TYPES = {"ttl": "text/turtle", "nq": "application/n-quads", "jsonld": "application/ld+json"}
+
+
+def node(*numbers: int, to: tuple[str, ...] = (), more: str = "", **headers: str) -> Reply:
+    """A page with these members that leads to these addresses."""
+    links = "".join(f"<> tree:relation [ a tree:Relation ; tree:node <{link}> ] .\n" for link in to)
+    text = PREFIXES + "".join(member(number) for number in numbers) + links + more
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(text.encode(), headers={"content-type": "text/turtle; charset=utf-8"} | named)
+
+
+def site(pages: dict[str, Reply]) -> Answers:
+    """Pages by target, with ETags where they have one."""
+
+    def answer(asked: Asked) -> Reply:
+        found = pages.get(asked.target, Reply(status=404))
+        etag = found.headers.get("etag")
+        return replace(found, status=304) if etag and asked.headers.get("if-none-match") == etag else found
+
+    return answer
+
+
+def ids(found: list[tuple[Any, str]]) -> list[str]:
+    return [item.source_id.removeprefix(BASE).split("/")[1] for item, _ in found if isinstance(item, Change)]
+
+
+async def test_a_tree_of_any_shape_is_read_once_and_a_loop_ends(drain) -> None:
+    value = 'tree:path prov:generatedAtTime ; tree:value "%s"^^<http://www.w3.org/2001/XMLSchema#dateTime>'
+    years = "".join(
+        f"<> tree:relation [ a tree:{kind} ; tree:node </{page}> ; {value % year} ] .\n"
+        for kind, page, year in (
+            ("GreaterThanOrEqualToRelation", "a", "2026-02-01T00:00:00Z"),
+            ("LessThanRelation", "a", "2027-01-01T00:00:00Z"),
+            ("GreaterThanOrEqualToRelation", "z", "2026-01-01T00:00:00Z"),
+            ("PrefixRelation", "q", "2026-01-01T00:00:00Z"),
+        )
+    )
+    pages = {
+        "/": node(more=f"<{BASE}> tree:view </wortel> ."),
+        "/wortel": node(more=years),
+        "/a": node(3, 4, to=("/", "/z", "/a", "deeper/1")),
+        "/deeper/1": node(5, to=("../a", "2")),
+        "/deeper/2": node(6),
+        "/z": node(1, 2, to=("/wortel",)),
+        "/q": node(7),
+    }
+    async with serving(site(pages)) as server:
+        found = await drain(ldes.build(server.origin + "/"))
+        assert ids(found) == ["7", "1", "2", "3", "4", "5", "6"], "in time where a relation says so, then deepest first"
+        assert len(server.asked) == len(pages), "each page once"
+
+
+async def test_the_open_page_is_polled_and_an_immutable_one_never(drain) -> None:
+    pages = {
+        "/1": node(1, to=("/2",), cache_control="public, max-age=604800, immutable"),
+        "/2": node(2, cache_control="max-age=10", etag='"a"'),
+    }
+    async with serving(site(pages)) as server:
+        reader = ldes.build(server.origin + "/1")
+        cursor = (await drain(reader))[-1][1]
+        server.asked.clear()
+        assert await drain(reader, cursor) == []
+        assert [(asked.target, asked.headers["if-none-match"]) for asked in server.asked] == [("/2", '"a"')]
+        pages["/2"] = node(2, 3, to=("/3",), cache_control="max-age=10", etag='"b"')
+        pages["/3"] = node(4)
+        found = await drain(reader, cursor)
+        assert ids(found) == ["2", "3", "4"]
+        server.asked.clear()
+        await drain(reader, found[-1][1])
+        assert sorted(asked.target for asked in server.asked) == ["/2", "/3"], "what can still change"
+
+
+async def test_a_root_that_is_asked_again_leads_to_new_pages_only(drain) -> None:
+    pages = {"/": node(to=("/1",)), "/1": node(1, to=("/2",)), "/2": node(2, more="<> ldes:immutable true .")}
+    pages["/2"] = replace(pages["/2"], body=b"@prefix ldes: <https://w3id.org/ldes#> .\n" + pages["/2"].bytes())
+    async with serving(site(pages)) as server:
+        reader = ldes.build(server.origin + "/")
+        cursor = (await drain(reader))[-1][1]
+        pages["/"] = node(to=("/1", "/9"))
+        pages["/9"] = node(9)
+        server.asked.clear()
+        assert ids(await drain(reader, cursor)) == ["9"]
+        assert [asked.target for asked in server.asked] == ["/", "/9"]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_pages_that_the_stream_keeps_no_more_are_told(drain, status) -> None:
+    pages = {"/": node(1, to=("/2", "/3")), "/2": Reply(status=status), "/3": node(3)}
+    async with serving(site(pages)) as server:
+        found = await drain(ldes.build(server.origin + "/"))
+    assert [getattr(item, "reason", "") for item, _ in found] == ["", "PAGE_EXPIRED", ""]
+    assert ids(found) == ["1", "3"]
+
+
+async def test_a_stream_that_is_not_there_is_refused(drain) -> None:
+    async with serving(lambda _: Reply(status=410)) as server:
+        with pytest.raises(Invalid, match="410"):
+            await drain(ldes.build(server.origin + "/"))
+
+
+async def test_a_page_that_cannot_be_read_is_told_and_asked_for_again(drain) -> None:
+    pages = {"/": node(1, to=("/2",)), "/2": Reply(b"<a", headers={"content-type": "text/turtle"})}
+    async with serving(site(pages)) as server:
+        reader = ldes.build(server.origin + "/")
+        found = await drain(reader)
+        assert found[-1][0].reason == "RDF_MALFORMED"
+        pages["/2"] = node(2)
+        assert ids(await drain(reader, found[-1][1])) == ["2"]
+
+
+async def test_a_member_on_two_pages_and_an_older_version_on_a_later_page(drain) -> None:
+    newer, older = member(1, "2", "2026-03-01T00:00:00Z"), member(1, "1", "2026-02-01T00:00:00Z")
+    pages = {"/": node(to=("/2", "/3")), "/2": node(more=newer), "/3": node(more=newer + older)}
+    async with serving(site(pages)) as server:
+        found = await drain(ldes.build(server.origin + "/"))
+    assert [(item.source_id.removeprefix(BASE), getattr(item, "reason", "")) for item, _ in found] == [
+        ("/1/2", ""),
+        ("/1/1", "VERSION_SUPERSEDED"),
+        ("/1/2", "MEMBER_REPEATED"),
+    ]
+
+
+async def test_a_version_of_class_delete_is_a_deletion(drain) -> None:
+    gone = f"""<{BASE}/1/9> a <https://www.w3.org/ns/activitystreams#Delete> ; dct:isVersionOf <{BASE}/1> ;
+      prov:generatedAtTime "2026-05-01T00:00:00Z" ."""
+    pages = {"/": node(1, more=gone)}
+    async with serving(site(pages)) as server:
+        found = [item for item, _ in await drain(ldes.build(server.origin + "/"))]
+    assert (found[1].value, found[1].subject) == (None, f"{BASE}/1")
+
+
+@pytest.mark.parametrize("form", TYPES)
+async def test_each_form_is_read_by_its_media_type(drain, form) -> None:
+    graph = Graph().parse(data=PREFIXES + member(1), format="turtle")
+    text = graph.serialize(format={"ttl": "turtle", "nq": "nt", "jsonld": "json-ld"}[form])
+    async with serving(lambda _: Reply(text.encode(), headers={"content-type": TYPES[form]})) as server:
+        assert ids(await drain(ldes.build(server.origin + "/"))) == ["1"]
+
+
+async def test_a_page_leads_to_no_other_host_however_it_is_written(drain) -> None:
+    async with serving(site({})) as other:
+        elsewhere = (other.origin + "/x", other.origin.replace("http://", "//") + "/x", "file:///etc/passwd", "urn:x:y")
+        async with serving(site({"/": node(1, to=elsewhere)})) as server:
+            assert ids(await drain(ldes.build(server.origin + "/"))) == ["1"]
+    assert other.asked == []
+
+
+async def test_no_cursor_holds_an_address_that_tells_who(drain) -> None:
+    pages = {"/": node(1, to=("/?insz=85.07.30-033.28",)), "/?insz=85.07.30-033.28": node(2, 3)}
+    async with serving(site(pages)) as server:
+        found = await drain(ldes.build(server.origin + "/"))
+    assert ids(found) == ["1", "2", "3"]
+    assert {cursor for _, cursor in found[:2]} == {""}, "the start: what is known is recognised"
+
+
+async def test_a_server_without_end_is_left_and_a_failing_one_tried_again(drain, monkeypatch) -> None:
+    monkeypatch.setattr("adapters.ldes_pages._MOST_PAGES", 20)
+
+    def endless(asked: Asked) -> Reply:
+        return node(int(asked.target.strip("/")), to=(f"/{int(asked.target.strip('/')) + 1}",))
+
+    async with serving(endless) as server:
+        with pytest.raises(Retriable, match="pages"):
+            await drain(ldes.build(server.origin + "/1"))
+        assert len(server.asked) == 20
+        server.answers = lambda _: Reply(status=503, headers={"retry-after": "9"})
+        with pytest.raises(Retriable) as busy:
+            await drain(ldes.build(server.origin + "/1"))
+        assert busy.value.after_s == 9
+
+
+async def test_from_any_cursor_the_rest_is_read(drain) -> None:
+    pages = {f"/{number}": node(2 * number, 2 * number + 1, to=(f"/{number + 1}",)) for number in range(6)}
+    pages["/6"] = node(12)
+    async with serving(site(pages)) as server:
+        reader = ldes.build(server.origin + "/0")
+        whole = await drain(reader)
+        for number, (_, cursor) in enumerate(whole, 1):
+            rest = {item.source_id for item, _ in whole[number:]}
+            assert rest <= {item.source_id for item, _ in await drain(reader, cursor)}
+
+
+async def test_a_credential_of_the_environment_goes_to_the_stream_over_https_only(drain, monkeypatch) -> None:
+    monkeypatch.setenv("LDES_AUTHORIZATION", "Bearer s3cret")
+    async with serving(site({"/": node(1)})) as server:
+        await drain(ldes.build(server.origin + "/"))
+    assert server.asked[0].headers["authorization"] == "Bearer s3cret"
+    with pytest.raises(Invalid, match="https"):
+        await drain(ldes.build("http://gipod.example/"))
