@@ -22,6 +22,7 @@ from tests.integration.webhooks import receiver
 from tests.stage import Stage
 
 _LIFE_CYCLE = "life-cycle"
+_PATIENCE_S = 0.5
 
 
 @dataclass
@@ -111,13 +112,23 @@ class Followers:
                 task.result()
 
     async def _events(self, found: Exit) -> None:
-        async with self.http.stream("GET", f"{self.path}/events") as events:
-            assert events.status_code == httpx.codes.OK
-            kind = ""
-            async for line in events.aiter_lines():
-                kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
-                if line.startswith("data: ") and kind == "delivery":
-                    found.give(json.loads(line.removeprefix("data: "))["id"])
+        """As `EventSource` does: come back with the last id until there is nothing more to come back for."""
+        last: dict[str, str] = {}
+        while True:
+            async with self.http.stream("GET", f"{self.path}/events", headers=last) as events:
+                if events.status_code == httpx.codes.NO_CONTENT:
+                    return
+                assert events.status_code in {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}
+                kind = ""
+                async for line in events.aiter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "id":
+                        last = {"Last-Event-ID": value}
+                    elif name == "event":
+                        kind = value
+                    elif name == "data" and kind == "delivery":
+                        found.give(json.loads(value)["id"])
+            await asyncio.sleep(_PATIENCE_S)
 
     async def _pull(self, found: Exit) -> None:
         """Poll until a request that was made after everything was over is answered, too."""
@@ -126,6 +137,10 @@ class Followers:
         while not told:
             told = self._over.is_set()
             answer = await self.http.get(self.path, params={"wait": "1", **after})
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # a busy machine: it lost sight of its log
+                told = False
+                await asyncio.sleep(_PATIENCE_S)
+                continue
             assert answer.is_success, answer.text
             page = answer.json()
             for item in page["items"]:

@@ -4,11 +4,11 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import httpx
@@ -34,8 +34,12 @@ _RECEIPT = (ROOT / "schemas" / "receipt.v1.avsc").read_text()
 _NOTICED_MS = (FRESH_S + 1) * 1000
 """A batch may have been checked when the worker just was fresh still."""
 
-_GONE_WITHIN_S = 15
-"""It gives up its lanes first; then its clients of the log, which nobody answers, are given up as well."""
+_PAUSE_S = 0.1
+"""Between two pieces: the broker's HTTP interface, the followers and the load share one process here."""
+
+_GONE_WITHIN_S = 25
+"""It notices (3 s), its last question to the log waits (3 s), lanes finish a batch (5 s), clients that nobody answers are given
+up (6 s): on a busy machine not much longer than all of these."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Revocations:
     fenced: dict[str, list[int]] = field(default_factory=dict)
     answered_ms: dict[str, float] = field(default_factory=dict)
     followed: list[Followers] = field(default_factory=list)
+    asked_again: int = 0
 
     async def revoke(self, followers: Followers) -> None:
         """As the source does; from the answer on nothing may come anywhere."""
@@ -58,6 +63,11 @@ class Revocations:
             began = time.perf_counter()
             bearer = {"Authorization": f"Bearer {token}"}
             answer = await http.post(f"/v1/agreements/{agreement}/revoke", headers=bearer)
+            while (
+                answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            ):  # a busy machine: it did not return, asked again
+                self.asked_again += 1
+                answer = await http.post(f"/v1/agreements/{agreement}/revoke", headers=bearer)
             followers.over()
         self.took_ms[agreement] = (time.perf_counter() - began) * 1000
         self.answered_ms[agreement] = time.time() * 1000
@@ -84,7 +94,7 @@ class Revocations:
         lanes = [len(lanes) for lanes in self.fenced.values()]
         return (
             f"{len(ordered)} revocations: p50 {ordered[len(ordered) // 2]:.0f} ms, p99 {p99:.0f} ms; "
-            f"{sum(lanes)} lanes fenced in {sum(map(bool, lanes))} of them"
+            f"{sum(lanes)} lanes fenced in {sum(map(bool, lanes))} of them; {self.asked_again} calls asked again"
         )
 
     async def _check_receipts(self) -> None:
@@ -102,7 +112,7 @@ class Revocations:
 
 @asynccontextmanager
 async def under_load(stage: Stage, crowd: Crowd, number: int) -> AsyncIterator[Revocations]:
-    """So many agreements, all of which get everybody that is published, as fast as that goes, until the block ends."""
+    """So many agreements, all of which get everybody that is published, some hundred a second, until the block ends."""
     since = await stage.ends(topics.RECEIPTS)
     made = Revocations(stage, [await stage.agreement(_TEMPLATE) for _ in range(number)], since)
     stop = asyncio.Event()
@@ -112,6 +122,7 @@ async def under_load(stage: Stage, crowd: Crowd, number: int) -> AsyncIterator[R
             if stop.is_set():
                 return
             await stage.publish(SOURCE, PRODUCT, living_in(OOSTENDE, crowd.people(40)))
+            await asyncio.sleep(_PAUSE_S)
 
     async with stage.router(command="webhooks"):
         loading = asyncio.create_task(load())
@@ -136,9 +147,7 @@ async def test_nothing_comes_by_any_exit_after_a_revocation_while_a_router_is_st
             followers = await held.enter_async_context(follow(stage, agreement))
             await followers.flowing()
             await asyncio.sleep(rng.random() / 2)
-            for gone in [each for each in routers if each.process.returncode is not None]:
-                ended.append(gone)
-                routers[routers.index(gone)] = await held.enter_async_context(stage.router())
+            await replaced(stage, held, routers, ended)
             stopped = rng.choice(routers)
             stopped.send(signal.SIGSTOP)
             await wait_until(lambda stopped=stopped: stopped.stopped, timeout=10)  # type: ignore[misc]
@@ -164,9 +173,9 @@ async def test_nothing_comes_by_any_exit_after_a_revocation_while_a_router_canno
     async with (
         way_to(stage.stack.site.access.bootstrap, topics.CONTROL_LOG) as way,
         under_load(stage, crowd, number) as revocations,
-        stage.router() as other,
         AsyncExitStack() as held,
     ):
+        others, ended = [await held.enter_async_context(stage.router())], list[Router]()
         for agreement in revocations.agreements:
             followers = await held.enter_async_context(follow(stage, agreement))
             async with stage.router(**_through(way, stage)) as blind:
@@ -180,31 +189,43 @@ async def test_nothing_comes_by_any_exit_after_a_revocation_while_a_router_canno
                 assert await blind.ended(within=30) != 0
                 gone_s.append(time.monotonic() - began)
                 assert "POLICY_STALE" in blind.log.read_text(), "it ended for another reason"
-                await wait_until(lambda blind=blind, at=cut_ms: blind_until(blind, other, at) is not None, timeout=30)  # type: ignore[misc]
-                stretches += blind_until(blind, other, cut_ms) or []
+
+                async def taken(blind: Router = blind, cut_ms: float = cut_ms) -> list[tuple[int, float, float]] | None:
+                    await replaced(stage, held, others, ended)
+                    return blind_until(blind, [*others, *ended], cut_ms)
+
+                stretches += await wait_until(taken, timeout=60) or []
                 taken_s.append((max(until for _, _, until in stretches) - cut_ms) / 1000)
             way.heal()
         figures = await revocations.check()
-        assert other.process.returncode is None
         receipts = [(each.partition, each.timestamp) for each in await stage.read(topics.RECEIPTS, revocations.since)]
     stale = [
         (lane, at) for lane, since, until in stretches for where, at in receipts if where == lane and since < at < until
     ]
     assert stale == [], "a router released something on policies that it could not know to be those of now"
+    assert all("POLICY_STALE" in each.log.read_text() for each in ended)
     assert max(gone_s) < _GONE_WITHIN_S
     late = f"its lanes are another's after {max(taken_s):.1f} s, its process is gone after {max(gone_s):.1f} s at most"
     print(f"one of two routers blind, {late};", figures)  # noqa: T201 - as above
 
 
-def blind_until(blind: Router, other: Router, cut_ms: float) -> list[tuple[int, float, float]] | None:
+async def replaced(stage: Stage, held: AsyncExitStack, routers: list[Router], ended: list[Router]) -> None:
+    """Start another in the place of each that has ended, as its supervisor would."""
+    for gone in [each for each in routers if each.process.returncode is not None]:
+        ended.append(gone)
+        routers[routers.index(gone)] = await held.enter_async_context(stage.router())
+
+
+def blind_until(blind: Router, others: Iterable[Router], cut_ms: float) -> list[tuple[int, float, float]] | None:
     """Lane, begin and end (ms) of the stretches in which the blind router held a lane and had to know that it was stale.
 
-    None while the other router has not taken over all of them.
+    None while no other router has taken over all of them.
     """
     found = []
     for mine in blind.lines("lane.opened"):
         opened = _at_ms(mine)
-        theirs = [_at_ms(line) for line in other.lines("lane.opened") if line["lane"] == mine["lane"]]
+        lines = chain.from_iterable(each.lines("lane.opened") for each in others)
+        theirs = [_at_ms(line) for line in lines if line["lane"] == mine["lane"]]
         until = min((at for at in theirs if at > opened), default=None)
         if until is None:
             return None
