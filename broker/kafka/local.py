@@ -155,7 +155,7 @@ class LocalKafka:
                 await asyncio.to_thread(self._format, java)
             formatted = time.monotonic()
             self._progress("starting Kafka")
-            self._archive = ClassArchive.of(java[0], jars)
+            self._archive = ClassArchive.of(java[0], jars, "tls" if self._tls else "")
             self._process = self._spawn([*java, self._archive.jvm_option], lock)
             try:
                 await self._ready()

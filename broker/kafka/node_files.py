@@ -165,6 +165,7 @@ def _tls(identity: Identity, files: TlsFiles) -> dict[str, str | int]:
         "listeners": f"CLIENTS://{clients},TLS://{tls},CONTROLLER://127.0.0.1:{identity.controller_port}",
         "advertised.listeners": f"CLIENTS://{clients},TLS://{tls}",
         "listener.security.protocol.map": "CLIENTS:SASL_PLAINTEXT,TLS:SSL,CONTROLLER:SASL_PLAINTEXT",
+        "listener.name.tls.num.network.threads": 1,  # each sets TLS up for itself at the boot
         f"{own}.client.auth": "required",
         f"{own}.keystore.type": "PEM",
         f"{own}.keystore.location": str(files.server),

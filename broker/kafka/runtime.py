@@ -78,10 +78,13 @@ class ClassArchive:
     _fresh: Path
 
     @classmethod
-    def of(cls, java: str, jars: Sequence[Path]) -> "ClassArchive":
-        """The archive for this Java and these jars; it lies beside them."""
+    def of(cls, java: str, jars: Sequence[Path], use: str = "") -> "ClassArchive":
+        """The archive for this Java and these jars; it lies beside them.
+
+        `use` tells nodes apart that load different classes: without those of TLS a boot with it takes a second more.
+        """
         program = Path(java).resolve()
-        made_by = hashlib.sha256(f"{program} {program.stat().st_mtime_ns}".encode()).hexdigest()[:8]
+        made_by = hashlib.sha256(f"{program} {program.stat().st_mtime_ns}{use}".encode()).hexdigest()[:8]
         path = jars[0].parent / f"classes-{made_by}.jsa"
         return cls(path, path.with_suffix(f".{secrets.token_hex(4)}"))
 

@@ -129,3 +129,4 @@ def test_a_class_archive_is_made_once_and_then_used(tmp_path: Path) -> None:
     Path(fresh).touch()
     archive.keep()
     assert ClassArchive.of(java, jars).jvm_option == f"-XX:SharedArchiveFile={archive.path}"
+    assert ClassArchive.of(java, jars, "tls").jvm_option.startswith("-XX:ArchiveClassesAtExit=")
