@@ -1,9 +1,33 @@
 """JSON of a source that is not trusted: UTF-8, finite numbers, bounded depth."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, Never
 
+from adapters.web import Answer
 from broker.errors import PoisonRecord
+
+_TRIES, _PAUSE_S = 3, 1.0
+_PASSING = frozenset({"JSON_MALFORMED", "ENCODING_WRONG"})
+"""What an answer can be while its server has a bad day: it is asked for again before it is given up."""
+
+
+async def answered(ask: Callable[[], Awaitable[Answer]], most_depth: int) -> tuple[Answer, Any, str]:
+    """The answer, what it says, and why that cannot be read (`parsed`); an answer of another status than 2xx says nothing."""
+    tries = 0
+    while True:
+        tries += 1
+        answer = await ask()
+        if answer.status >= 300:  # noqa: PLR2004 - RFC 9110 §15.4
+            return answer, None, ""
+        try:
+            return answer, parsed(answer.body, most_depth), ""
+        except PoisonRecord as poison:
+            reason = poison.reason
+        if reason not in _PASSING or tries == _TRIES:
+            return answer, None, reason
+        await asyncio.sleep(_PAUSE_S * tries)
 
 
 def parsed(body: bytes | None, most_depth: int) -> Any:

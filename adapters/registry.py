@@ -6,7 +6,7 @@ from adapters.sdk import Adapter
 from broker.errors import Invalid
 from broker.model import topics
 
-NAMES = ("bestuurseenheden", "example", "ldes", "magda", "synthetic")
+NAMES = ("basisregisters", "bestuurseenheden", "example", "ldes", "magda", "synthetic")
 
 
 def load(name: str, source: str) -> Adapter:

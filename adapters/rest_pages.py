@@ -1,8 +1,8 @@
 """Pages of JSON over HTTP, one after another, as a mapping's `source:` describes them."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,13 @@ from typing import Any
 import httpx
 
 from adapters import web
-from adapters.json_body import parsed
+from adapters.json_body import answered
 from adapters.mapping_values import getter
 from adapters.rest_form import BodyLink, HeaderLink, Offset, PageNumber, RestSource, Token
 from adapters.web_auth import Secret, Tokens
-from broker.errors import Invalid, PoisonRecord
+from broker.errors import Invalid
 
 _NOT_MODIFIED, _UNAUTHORIZED = 304, 401
-_TRIES, _PAUSE_S = 3, 1.0
-_PASSING = frozenset({"JSON_MALFORMED", "ENCODING_WRONG"})
-"""What a page can be while its server has a bad day: such a page is asked for again before it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,6 @@ class Pages:
     form: RestSource
     url: str
     folder: Path
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _tokens: Tokens | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +62,8 @@ class Pages:
         parameters = {self.form.since.parameter: since} if self.form.since is not None and since else {}
         url, asked = self._address(parameters | self._numbers(first)), set[bytes]()
         for number in range(first, first + self.form.most_pages):
-            answer, document, broken = await self._document(client, url, unless if number == 0 else {})
+            ask = partial(self._answer, client, url, unless if number == 0 else {})
+            answer, document, broken = await answered(ask, self.form.most_depth)
             if answer.status == _NOT_MODIFIED:
                 return
             items = [] if broken else _list(getter(self.form.items)(document))
@@ -83,24 +80,6 @@ class Pages:
                 raise Invalid("the source's pages lead in a circle: ask its owner to mend the link to the next page")
             url = following
         raise Invalid(f"the source has more than {self.form.most_pages} pages: raise `most_pages` if that is meant")
-
-    async def _document(
-        self, client: httpx.AsyncClient, url: str, unless: Mapping[str, str]
-    ) -> tuple[web.Answer, Any, str]:
-        """The answer, what it says, and why that cannot be read."""
-        tries = 0
-        while True:
-            tries += 1
-            answer = await self._answer(client, url, unless)
-            if answer.status == _NOT_MODIFIED:
-                return answer, None, ""
-            try:
-                return answer, parsed(answer.body, self.form.most_depth), ""
-            except PoisonRecord as poison:
-                reason = poison.reason
-            if reason not in _PASSING or tries == _TRIES:
-                return answer, None, reason
-            await self.sleep(_PAUSE_S * tries)
 
     async def _answer(self, client: httpx.AsyncClient, url: str, unless: Mapping[str, str]) -> web.Answer:
         form = self.form

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters import rest_pages
+from adapters import json_body
 from adapters.mapped import build, load_mapping
 from adapters.mapping_errors import MappingRefused
 from adapters.sdk import Broken, Change, SnapshotBegins, SnapshotEnds
@@ -54,7 +54,7 @@ def adapter(tmp_path: Path) -> Callable[..., Any]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_pages, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(json_body, "_PAUSE_S", 0.0)
 
 
 def numbers(found: list[tuple[Any, str]]) -> list[int]:

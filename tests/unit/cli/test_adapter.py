@@ -13,8 +13,15 @@ SYNTHETIC = "synthetic:seed=1&people=30&enterprises=5&roadworks=5"
 def test_the_adapters_are_listed_with_their_products(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "list", "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["name"] for line in listed] == ["bestuurseenheden", "example", "ldes", "magda", "synthetic"]
-    assert listed[3]["sources"] == {"persoon.v1": "rijksregister", "organisatie.v1": "kbo"}
+    assert [line["name"] for line in listed] == [
+        "basisregisters",
+        "bestuurseenheden",
+        "example",
+        "ldes",
+        "magda",
+        "synthetic",
+    ]
+    assert listed[4]["sources"] == {"persoon.v1": "rijksregister", "organisatie.v1": "kbo"}
     assert main(["adapter", "list"]) == 0
     assert "persoon.v1 of rijksregister" in capsys.readouterr().out.replace("\n", " ")
 
@@ -41,7 +48,7 @@ def test_a_check_shows_why_items_are_not_published(tmp_path: Path, capsys) -> No
 
 def test_what_cannot_be_run_is_one_clear_line(tmp_path: Path, capsys) -> None:
     for name, source, told in (
-        ("nergens", "x", "there are bestuurseenheden, example, ldes, magda, synthetic"),
+        ("nergens", "x", "there are basisregisters, bestuurseenheden, example, ldes, magda, synthetic"),
         ("magda", str(tmp_path / "absent"), "no folder, file or URL"),
         ("synthetic", "people=veel", "whole numbers"),
     ):
