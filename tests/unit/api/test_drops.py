@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Self
 
 import asyncssh
 import pytest
 
+from broker.api.credential_scope import remove_planted
 from broker.control.keys import drop_key
 from broker.delivery import ssh_keys
 from broker.delivery.drop_server import NotTaken
@@ -15,6 +17,7 @@ from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.egress_guard import AllowList, EgressGuard
 from broker.delivery.push_circuit import Failure, Health, Patience, failed
 from broker.delivery.push_note import Note, Written
+from broker.model.credentials import Credential
 from broker.model.drop_book import Destination
 from broker.model.facts import FactType
 from tests.unit.api.conftest import Keys, World, bearer
@@ -168,6 +171,18 @@ async def test_a_malformed_form_is_refused(desk: Desk, form: Any) -> None:
 async def test_an_agreement_that_is_over_gets_none(desk: Desk) -> None:
     desk.world.move("parkeren", FactType.AGREEMENT_REVOKED)
     await desk.ask("PUT", body=FORM, code=409)
+
+
+@pytest.mark.parametrize(("hours", "removed"), [(1, []), (-1, ["parkeren"])])
+async def test_one_that_was_set_with_a_stolen_credential_goes_with_it(
+    desk: Desk, hours: int, removed: list[str]
+) -> None:
+    await desk.ask("PUT", body=FORM, code=201)
+    set_at = desk.world.control.state.drops.live["parkeren"].events[-1].at
+    broker, stolen = desk.world.http._transport.app.state.services, Credential("c", "gent-parkeren", "", ("agency",))
+    found = await remove_planted(broker, [stolen], set_at + timedelta(hours=hours))
+    assert found == {"removedWebhooks": [], "removedDrops": removed}
+    await desk.ask("GET", code=404 if removed else 200)
 
 
 @pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
