@@ -1,4 +1,4 @@
-"""MAGDA answers as records: GeefPersoon → persoon.v1, GeefOnderneming and GeefOndernemingVKBO → organisatie.v1.
+"""MAGDA answers as records of persons, households, diplomas, files, measures, enterprises, places of business, parcels.
 
 The source is a folder of answers (read recursively, in the order of the paths), one file, or a feed over HTTP whose
 documents hold any number of answers and name the next document in a `Link: rel="next"` header.
@@ -7,7 +7,7 @@ Two answers about the same person are two changes: each is the complete state as
 wins. Their source ids differ, so a second reading finds both unchanged and publishes neither.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -16,21 +16,88 @@ from xml.etree.ElementTree import Element
 import httpx
 
 from adapters import magda_xml as xml
+from adapters.magda_bewijs import bewijs
+from adapters.magda_dossier import dossier
+from adapters.magda_gezin import gezin
 from adapters.magda_onderneming import onderneming
+from adapters.magda_perceel import perceel
 from adapters.magda_persoon import persoon
+from adapters.magda_services import LEFT_OUT, refusal
+from adapters.magda_steunmaatregel import steunmaatregel
+from adapters.magda_vestiging import vestiging
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import Document, documents, fetch, from_cursor, is_feed, local_path
 from broker.errors import PoisonRecord
 
-PERSON, ORGANISATION = "persoon.v1", "organisatie.v1"
-_SOURCES = MappingProxyType({PERSON: "rijksregister", ORGANISATION: "kbo"})
+PERSON, ORGANISATION, SITE = "persoon.v1", "organisatie.v1", "vestiging.v1"
+HOUSEHOLD, DIPLOMA, CASE, MEASURE, PARCEL = "gezin.v1", "diploma.v1", "dossier.v1", "steunmaatregel.v1", "perceel.v1"
+_SOURCES = MappingProxyType(
+    {
+        PERSON: "rijksregister",
+        ORGANISATION: "kbo",
+        SITE: "kbo",
+        HOUSEHOLD: "rijksregister",
+        DIPLOMA: "ahovoks",
+        CASE: "digitaal-vlaanderen",
+        MEASURE: "wse",
+        PARCEL: "patrimoniumdocumentatie",
+    }
+)
 _SUFFIXES = frozenset({".xml"})
-_EMPTY = {PERSON: "NO_PERSON", ORGANISATION: "NO_ENTERPRISE"}
-_PRODUCTS = {
-    ("GeefPersoon", "02.02.0000"): PERSON,
-    ("GeefOnderneming", "02.00.0000"): ORGANISATION,
-    ("GeefOndernemingVKBO", "02.00.0000"): ORGANISATION,
-}
+
+Head = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One product of an answer: where its elements are, what each of them states, and why there may be nothing.
+
+    `absent`: no element is there (empty: that is nothing to tell); `nobody`: one states nothing for this product.
+    """
+
+    product: str
+    path: str
+    read: Callable[[Element, Element, Head], list[dict[str, Any]]]
+    absent: str = ""
+    nobody: str = ""
+
+
+def _enterprise(_answer: Element, element: Element, head: Head) -> list[dict[str, Any]]:
+    return [onderneming(element, head)]
+
+
+def _person(answer: Element, element: Element, head: Head) -> list[dict[str, Any]]:
+    value = persoon(answer, element, head)
+    return [value if value["vervangenDoor"] is None else {**value, "kind": "replaced"}]
+
+
+_PERSONS = _Part(PERSON, "Inhoud/Persoon", _person, "NO_PERSON")
+_ENTERPRISES = _Part(ORGANISATION, "Inhoud/Onderneming", _enterprise, "NO_ENTERPRISE")
+_SITES = _Part(SITE, "Inhoud/Onderneming/Vestigingen/Vestiging", vestiging)
+_HOUSEHOLDS = _Part(HOUSEHOLD, "Inhoud/Gezinsleden", gezin, "NO_HOUSEHOLD", "NO_HOUSEHOLD")
+_DIPLOMAS = _Part(DIPLOMA, "Inhoud/Bewijzen/Bewijs", bewijs, "NO_DIPLOMA")
+_CASES = _Part(
+    CASE, "Inhoud/Dossiers/Dossier/DossierMutaties/DossierMutatie", dossier, "NO_CASE", "SUBJECT_NOT_A_PERSON"
+)
+_MEASURES = _Part(MEASURE, "Inhoud/StatusRechtOndersteuningen/StatusRechtOndersteuning", steunmaatregel, "NO_MEASURE")
+_PARCELS = _Part(
+    PARCEL, "Inhoud/Eigendom/Eigendomstoestanden/Eigendomstoestand/Perceel", perceel, "NO_PARCEL", "PART_OF_A_PARCEL"
+)
+_MAPPED = MappingProxyType(
+    {
+        ("GeefPersoon", "02.02.0000"): (_PERSONS,),
+        ("GeefGezinssamenstelling", "02.00.0000"): (_HOUSEHOLDS,),
+        ("GeefGezinssamenstelling", "02.02.0000"): (_HOUSEHOLDS,),
+        ("GeefOnderneming", "02.00.0000"): (_ENTERPRISES, _SITES),
+        ("GeefOndernemingVKBO", "02.00.0000"): (_ENTERPRISES, _SITES),
+        ("GeefBewijs", "02.00.0000"): (_DIPLOMAS,),
+        ("GeefDossier", "02.00.0000"): (_CASES,),
+        ("GeefDossiers", "02.00.0000"): (_CASES,),
+        ("GeefStatusRechtOndersteuningen", "02.00.0000"): (_MEASURES,),
+        ("ZoekEigendomstoestanden", "02.00.0000"): (_PARCELS,),
+    }
+)
+"""Service and version → what its answers are published as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +147,54 @@ def items_of(document: Document) -> list[Item]:
 
 
 def _answers(place: str, reply: Element) -> list[Item]:
-    product = _PRODUCTS.get((xml.text(reply, "Context/Naam") or "", xml.text(reply, "Context/Versie") or ""))
-    if product is None:
-        return [Ignored(place, "SERVICE_NOT_MAPPED")]
+    name, version = (xml.text(reply, f"Context/{word}") or "" for word in ("Naam", "Versie"))
+    parts = _MAPPED.get((name, version))
     answers = reply.findall("Antwoorden/Antwoord")
+    if parts is None:
+        left_out = LEFT_OUT.get(name)
+        if left_out is None:
+            return [Ignored(place, "SERVICE_NOT_MAPPED")]
+        silent = all(answer.find("Inhoud/*") is None for answer in answers)
+        refused = refusal(answers[0] if answers else reply) if silent else None
+        return [Ignored(place, refused or left_out)]
     if not answers:
-        failed = reply.find("Uitzonderingen") is not None
-        return [Ignored(place, "SOURCE_FAILED" if failed else _EMPTY[product])]
-    return [_item(f"{place}.{index}", product, reply, answer) for index, answer in enumerate(answers)]
+        return [Ignored(place, refusal(reply) or parts[0].absent)]
+    return [
+        item
+        for index, answer in enumerate(answers)
+        for part in parts
+        for item in _items(f"{place}.{index}", part, reply, answer)
+    ]
 
 
-def _item(source_id: str, product: str, reply: Element, answer: Element) -> Item:
-    subject = answer.find("Inhoud/Persoon" if product == PERSON else "Inhoud/Onderneming")
-    if subject is None:
-        return Ignored(source_id, _EMPTY[product])
+def _items(place: str, part: _Part, reply: Element, answer: Element) -> list[Item]:
+    """What one answer holds of one product: a change per element and subject, or why there is none."""
+    elements = answer.findall(part.path)
+    if not elements:
+        return [Ignored(place, refusal(answer) or part.absent)] if part.absent else []
+    return [
+        item for number, element in enumerate(elements) for item in _stated(place, part, number, reply, element, answer)
+    ]
+
+
+def _stated(place: str, part: _Part, number: int, reply: Element, element: Element, answer: Element) -> list[Item]:
+    # An answer about one person or enterprise is that one; of what there are several, the place tells which.
+    own = part in (_PERSONS, _ENTERPRISES)
+    source_id = place if own else f"{place}.{part.product}.{number}"
     try:
-        head = _head(reply)
-        if product == ORGANISATION:
-            return Change(source_id, product, onderneming(subject, head))
-        value = persoon(answer, subject, head)
+        values = part.read(answer, element, _head(reply))
     except PoisonRecord as error:
-        return Broken(source_id, error.reason, error.path, product)
-    if value["vervangenDoor"] is not None:
-        value["kind"] = "replaced"
-    return Change(source_id, product, value)
+        return [Broken(source_id, error.reason, error.path, part.product)]
+    if not values:
+        return [Ignored(source_id, part.nobody)]
+    several = len(values) > 1 or part in (_HOUSEHOLDS, _CASES)
+    return [
+        Change(f"{source_id}.{index}" if several else source_id, part.product, value)
+        for index, value in enumerate(values)
+    ]
 
 
-def _head(reply: Element) -> Mapping[str, Any]:
+def _head(reply: Element) -> Head:
     """First five fields: an answer states a situation, at the instant it was given."""
     return {
         "kind": "snapshot",

@@ -44,8 +44,8 @@ def onderneming(enterprise: Element, head: Mapping[str, Any]) -> Value:
         "vestigingsnummer": None,
         "naam": _shown(names),
         "namen": names,
-        "soort": _coded(enterprise.find("SoortOnderneming")),
-        "status": _coded(enterprise.find("StatusKBO")),
+        "soort": coded(enterprise.find("SoortOnderneming")),
+        "status": coded(enterprise.find("StatusKBO")),
         "rechtsvorm": _legal_form(enterprise),
         "rechtstoestand": _with_begin(
             xml.latest(enterprise.findall("Rechtstoestanden/Rechtstoestand")), "rechtstoestand"
@@ -103,7 +103,7 @@ def _shown(names: list[Value]) -> str:
     return shown
 
 
-def _coded(element: Element | None) -> Value | None:
+def coded(element: Element | None) -> Value | None:
     """Code and label; some answers write the label as an attribute of the code."""
     code = xml.text(element, "Code")
     if code is None:
@@ -112,8 +112,8 @@ def _coded(element: Element | None) -> Value | None:
 
 
 def _with_begin(element: Element | None, field: str) -> Value | None:
-    coded = _coded(element)
-    return None if coded is None else {**coded, "begin": _date(element, "@DatumBegin", f"{field}.begin")}
+    stated = coded(element)
+    return None if stated is None else {**stated, "begin": _date(element, "@DatumBegin", f"{field}.begin")}
 
 
 def _legal_form(enterprise: Element) -> Value | None:
@@ -143,7 +143,7 @@ def _seat(enterprise: Element) -> Element | None:
     return xml.latest(seats) if listed else enterprise.find("Adres")
 
 
-def _address(address: Element) -> Value:
+def address_parts(address: Element) -> Value:
     """The address; what the main part leaves out is taken from the Dutch description, else from the first."""
     described = address.findall("Descripties/Descriptie")
     dutch = [each for each in described if (xml.text(each, "Taalcode") or "nl").lower() == "nl"]
@@ -163,7 +163,7 @@ def _address(address: Element) -> Value:
 
 def _seat_address(seat: Element) -> Value:
     return {
-        **_address(seat),
+        **address_parts(seat),
         "land": {
             "nis": xml.text(seat, "Land/NISCode"),
             "iso": xml.text(seat, "Land/ISOCode"),
@@ -184,11 +184,16 @@ def _contact(seat: Element) -> Value | None:
     }
 
 
-def _site(site: Element) -> Value:
+def establishment(site: Element, field: str) -> str:
+    """Number of a `Vestiging`; raises `PoisonRecord` FIELD_MISSING or ESTABLISHMENT_INVALID at `field`."""
     try:
-        number = parse_establishment(xml.required(site, "Vestigingsnummer", "vestigingen.vestigingsnummer"))
+        return parse_establishment(xml.required(site, "Vestigingsnummer", field))
     except Invalid:
-        raise PoisonRecord("ESTABLISHMENT_INVALID", "vestigingen.vestigingsnummer") from None
+        raise PoisonRecord("ESTABLISHMENT_INVALID", field) from None
+
+
+def _site(site: Element) -> Value:
+    number = establishment(site, "vestigingen.vestigingsnummer")
     address = xml.latest(site.findall("Adressen/Adres"))
     if address is None:
         address = site.find("Adressen/Adres")
@@ -197,7 +202,7 @@ def _site(site: Element) -> Value:
         "status": xml.text(site, "StatusKBO/Code"),
         "begin": _date(site, "@DatumBegin", "vestigingen.begin"),
         "einde": _date(site, "@DatumEinde", "vestigingen.einde"),
-        **_address(Element("Adres") if address is None else address),
+        **address_parts(Element("Adres") if address is None else address),
     }
 
 

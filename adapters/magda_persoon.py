@@ -44,7 +44,7 @@ def persoon(answer: Element, person: Element, head: Mapping[str, Any]) -> Value:
         "nationaliteiten": _coded_list(person, "Nationaliteiten/Nationaliteit", "nationaliteiten"),
         "burgerlijkeStaat": _civil_status(person),
         "wettelijkeSamenwoning": _cohabitation(person.find("WettelijkeSamenwoning")),
-        "verblijfplaats": _residence(xml.latest(person.findall("Adressen/Hoofdverblijfplaats"))),
+        "verblijfplaats": residence(xml.latest(person.findall("Adressen/Hoofdverblijfplaats"))),
         "verblijfplaatsBuitenland": _abroad(xml.latest(person.findall("Adressen/VerblijfplaatsBuitenland"))),
         "beheerder": _keeper(person.find("Beheerder")),
         "register": _coded(person.find("Register"), "register"),
@@ -113,7 +113,8 @@ def _coded_list(person: Element, path: str, field: str) -> list[Value | None]:
     return [_coded(element, field) for element in xml.running(person.findall(path))]
 
 
-def _mentioned(element: Element, field: str) -> Value:
+def mentioned(element: Element, field: str) -> Value:
+    """Whom another record mentions; `field` is where. Raises as `persoon` does."""
     return {
         "insz": xml.insz(element, "INSZ", f"{field}.insz"),
         "achternaam": " ".join(xml.texts(element, "Naam/Achternamen/Achternaam")) or None,
@@ -125,7 +126,7 @@ def _mentioned(element: Element, field: str) -> Value:
 
 def _partner(element: Element, field: str) -> Value | None:
     partner = element.find("Partner")
-    return None if partner is None else _mentioned(partner, f"{field}.partner")
+    return None if partner is None else mentioned(partner, f"{field}.partner")
 
 
 def _civil_status(person: Element) -> Value | None:
@@ -146,7 +147,8 @@ def _cohabitation(element: Element | None) -> Value | None:
     }
 
 
-def _residence(element: Element | None) -> Value | None:
+def residence(element: Element | None, field: str = "verblijfplaats") -> Value | None:
+    """The address of a `Hoofdverblijfplaats`; `field` is where. Raises as `persoon` does."""
     if element is None:
         return None
 
@@ -164,7 +166,7 @@ def _residence(element: Element | None) -> Value | None:
             "iso": xml.text(element, "ISOCodeLand"),
             "naam": xml.text(element, "Land/String"),
         },
-        "begin": xml.partial_date(element, "@DatumBegin", "verblijfplaats.begin"),
+        "begin": xml.partial_date(element, "@DatumBegin", f"{field}.begin"),
     }
 
 
@@ -197,7 +199,7 @@ def _reference_person(element: Element | None) -> Value | None:
 
 def _household(element: Element, field: str) -> Value:
     return {
-        **_mentioned(element, field),
+        **mentioned(element, field),
         "positie": xml.required(element, "Positie/Code", f"{field}.positie"),
         "positieOmschrijving": xml.text(element, "Positie/Omschrijving"),
         "begin": xml.partial_date(element, "@DatumBegin", f"{field}.begin"),
@@ -218,7 +220,7 @@ def _descent(person: Element) -> Value:
         "afstamming": kind,
         "ouders": []
         if descent is None
-        else [_mentioned(parent, "ouders") for parent in descent.findall("Ouders/Ouder")],
+        else [mentioned(parent, "ouders") for parent in descent.findall("Ouders/Ouder")],
         "kinderen": [_child(link) for link in children],
     }
 
@@ -228,7 +230,7 @@ def _child(link: Element) -> Value:
     if child is None:
         raise PoisonRecord("FIELD_MISSING", "kinderen")
     return {
-        **_mentioned(child, "kinderen"),
+        **mentioned(child, "kinderen"),
         "afstammingstype": xml.text(link, "Type/Code"),
         "begin": xml.partial_date(link, "@DatumBegin", "kinderen.begin"),
     }

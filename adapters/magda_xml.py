@@ -16,11 +16,19 @@ from broker.errors import Invalid, PoisonRecord
 from broker.model.identifiers import Insz, parse_insz
 
 _BRUSSELS = ZoneInfo("Europe/Brussels")
+MOST_NODES = 1 << 20
+"""Elements and attributes of one document, counted by their signs before anything is parsed: each costs memory."""
+MOST_DEPTH = 100
+"""Levels of elements."""
 _PARTIAL_DATE = re.compile(r"[0-9]{4}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])")
 
 
 def parse(body: bytes) -> Element:
-    """Root element without namespaces. Raises `PoisonRecord`: XML_FORBIDDEN (a DTD or an entity), XML_MALFORMED."""
+    """Root element without namespaces. Raises `PoisonRecord`: XML_FORBIDDEN (a DTD or an entity), XML_MALFORMED,
+    XML_TOO_LARGE (more elements or attributes than `MOST_NODES`, which a small document can have, too deep).
+    """  # noqa: D205 - the reasons are the contract
+    if body.count(b"<") + body.count(b"=") > MOST_NODES:
+        raise PoisonRecord("XML_TOO_LARGE")
     root = None
     reason = "XML_MALFORMED"
     try:
@@ -32,11 +40,22 @@ def parse(body: bytes) -> Element:
     if root is None:
         # Raised outside the handler, so that no traceback quotes the document.
         raise PoisonRecord(reason)
+    if _deeper(root, MOST_DEPTH):
+        raise PoisonRecord("XML_TOO_LARGE")
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         if any("}" in name for name in element.attrib):
             element.attrib = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
     return root
+
+
+def _deeper(root: Element, most: int) -> bool:
+    level = [root]
+    for _ in range(most):
+        level = [child for element in level for child in element]
+        if not level:
+            return False
+    return True
 
 
 def text(element: Element | None, path: str) -> str | None:
@@ -69,9 +88,14 @@ def required(element: Element | None, path: str, field: str) -> str:
 def partial_date(element: Element | None, path: str, field: str) -> str | None:
     """Partial date (`2000-00-00`) at `path`, or None; raises `PoisonRecord` DATE_INVALID at the schema path `field`."""
     found = text(element, path)
-    if found is not None and not _PARTIAL_DATE.fullmatch(found):
+    return None if found is None else checked_date(found, field)
+
+
+def checked_date(stated: str, field: str) -> str:
+    """The partial date that `stated` is; raises `PoisonRecord` DATE_INVALID at the schema path `field`."""
+    if not _PARTIAL_DATE.fullmatch(stated):
         raise PoisonRecord("DATE_INVALID", field)
-    return found
+    return stated
 
 
 def insz(element: Element | None, path: str, field: str) -> Insz | None:

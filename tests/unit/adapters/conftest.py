@@ -15,7 +15,7 @@ from adapters.sdk import Adapter, Change, Item
 from broker.schema.avro import load_schema
 
 ROOT = Path(__file__).parents[3]
-PRODUCTS = ("adres.v1", "hinder.v1", "organisatie.v1", "persoon.v1")
+PRODUCTS = tuple(sorted(file.stem for file in (ROOT / "schemas").glob("*.avsc") if file.stem != "receipt.v1"))
 Drain = Callable[..., Awaitable[list[tuple[Item, str]]]]
 
 
