@@ -21,7 +21,7 @@ _CACHE = "__pycache__"
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TriedAdapter:
     """The adapter that a report is about, and the product it is about; `package` is `package_digest`."""
 
     module: str
@@ -31,14 +31,14 @@ class Tested:
     product: str
 
 
-def subject_of(module: str, adapter: Adapter, product: str | None, documents: Iterable[Path]) -> Tested:
+def subject_of(module: str, adapter: Adapter, product: str | None, documents: Iterable[Path]) -> TriedAdapter:
     """The subject of a report; raises `Invalid` where the adapter has other products, or several and none is named."""
     if product is None and len(adapter.sources) == 1:
         product = next(iter(adapter.sources))
     if product is None or product not in adapter.sources:
         raise Invalid(f"name one product of the adapter with --product: {', '.join(sorted(adapter.sources))}")
     digest = package_digest(module, documents)
-    return Tested(module, adapter.name, digest, adapter.sources[product], product)
+    return TriedAdapter(module, adapter.name, digest, adapter.sources[product], product)
 
 
 def package_digest(module: str, documents: Iterable[Path] = ()) -> str:
@@ -75,7 +75,7 @@ def mapping_documents(file: Path) -> tuple[Path, ...]:
     return (file, *sorted(beside))
 
 
-def report(about: Tested, verdicts: Mapping[str, Verdict], at: datetime, *, http: bool) -> dict[str, Any]:
+def report(about: TriedAdapter, verdicts: Mapping[str, Verdict], at: datetime, *, http: bool) -> dict[str, Any]:
     """JSON object of a run that ended at `at`; `verdicts` in the order of the catalogue."""
     return {
         "format": FORMAT,

@@ -15,7 +15,7 @@ from adapters import mapped
 from adapters.conformance.bench import Bench
 from adapters.conformance.catalogue import CHECKS
 from adapters.conformance.kit import Check, Outcome, Play, counts
-from adapters.conformance.report import Tested, as_text, mapping_documents, report, subject_of
+from adapters.conformance.report import TriedAdapter, as_text, mapping_documents, report, subject_of
 from adapters.sdk import Adapter
 from broker.errors import BrokerError, SchemaRefused
 from broker.schema.avro import Schema, load_schema
@@ -29,7 +29,7 @@ _PLACE = Path(__file__).with_name("catalogue.py")
 class Run:
     """One run of the kit."""
 
-    about: Tested
+    about: TriedAdapter
     checks: tuple[Check, ...]
     play: Play
     http: bool

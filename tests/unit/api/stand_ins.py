@@ -138,15 +138,13 @@ class Mandates:
 class AdapterCertificates:
     """One, signed at once."""
 
-    async def certify(self, report: Mapping[str, Any], *, by: str) -> AdapterCertificate:
+    async def certify(self, report: Mapping[str, Any], **_more: object) -> AdapterCertificate:
         return AdapterCertificate("c", "wegen", Binding.of(report), report, datetime(2026, 1, 1, tzinfo=UTC))
 
-    async def countersign(self, certificate: str, *, by: str) -> AdapterCertificate:
-        report = {"module": "wegen", "package": "sha256:", "source": "rijksregister", "product": "persoon.v1"}
-        return await self.certify(report, by=by)
+    async def countersign(self, _certificate: str, **_more: object) -> AdapterCertificate:
+        return await self.certify({"module": "wegen", "package": "", "source": "kbo", "product": "persoon.v1"})
 
-    async def withdraw(self, certificate: str, *, by: str, why: str) -> AdapterCertificate:
-        return await self.countersign(certificate, by=by)
+    withdraw = countersign
 
 
 class Products:
