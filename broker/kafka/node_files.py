@@ -168,9 +168,9 @@ def _tls(identity: Identity, files: TlsFiles) -> dict[str, str | int]:
         "listener.name.tls.num.network.threads": 1,  # each sets TLS up for itself at the boot
         f"{own}.client.auth": "required",
         f"{own}.keystore.type": "PEM",
-        f"{own}.keystore.location": str(files.server),
+        f"{own}.keystore.location": str(files.server.resolve()),  # the node runs in another directory
         f"{own}.truststore.type": "PEM",
-        f"{own}.truststore.location": str(files.clients),
+        f"{own}.truststore.location": str(files.clients.resolve()),
         f"{own}.principal.mapping.rules": "RULE:^CN=([a-z0-9-]+~[0-9a-f]+)$/$1/",
     }
 
