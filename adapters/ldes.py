@@ -22,10 +22,11 @@ from types import MappingProxyType
 from typing import Any
 
 import httpx
-from rdflib import DC, DCTERMS, PROV, RDF, SKOS, Graph, Namespace
+from rdflib import DC, DCTERMS, RDF, SKOS, Graph, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf
+from adapters.ldes_cursor import Paths
 from adapters.ldes_pages import Page, Walk
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import (
@@ -65,8 +66,10 @@ _KINDS = {
 }
 
 
-_Placed = tuple[tuple[datetime, Any], Item]
-"""An item after its sort key: when it was generated, and its name in natural order."""
+_Name = tuple[tuple[int, int, str], ...]
+_Order = tuple[datetime, _Name, _Name]
+_Placed = tuple[_Order, Item]
+"""An item after its sort key: when it was generated, its place in the sequence, its name in natural order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class _Folder:
         except PoisonRecord as error:
             self._items.append((_place(None, page.name), Broken(page.name, error.reason)))
             return
-        found = _members(graph, page.name)
+        found = _members(graph, page.name, Paths())
         self._items += [(place, self._first.setdefault(_id_of(item), item)) for place, item in found]
         if not found:
             reason = "NOT_A_MEMBER" if len(graph) else "EMPTY_DOCUMENT"
@@ -144,16 +147,16 @@ class _Feed:
     """What a reading of pages remembers: which members it saw, and of each subject the latest version."""
 
     _members: set[bytes] = field(default_factory=set)
-    _latest: dict[bytes, datetime] = field(default_factory=dict)
+    _latest: dict[bytes, tuple[datetime, _Name]] = field(default_factory=dict)
 
     def items(self, page: Page) -> list[Item]:
         """Items of one page, in the order in which members were generated."""
         if page.graph is None:
             return [Broken(page.url, page.broken)]
-        found = sorted(_members(page.graph, page.url), key=lambda placed: placed[0])
-        return [self._told(instant, item) for (instant, _), item in found]
+        found = sorted(_members(page.graph, page.url, page.paths), key=lambda placed: placed[0])
+        return [self._told(order[:2], item) for order, item in found]
 
-    def _told(self, instant: datetime, item: Item) -> Item:
+    def _told(self, order: tuple[datetime, _Name], item: Item) -> Item:
         source_id = _id_of(item)
         member = _digest(source_id)
         if member in self._members:
@@ -164,9 +167,9 @@ class _Feed:
         self._members.add(member)
         if isinstance(item, Change):
             subject = _digest(str(item.value["identificator"] if item.value is not None else item.subject))
-            if instant < self._latest.get(subject, instant):
+            if order < self._latest.get(subject, order):
                 return Ignored(source_id, "VERSION_SUPERSEDED")
-            self._latest[subject] = instant
+            self._latest[subject] = order
         return item
 
 
@@ -183,21 +186,23 @@ def _holds(graph: Graph) -> bool:
     return member is not None or (None, RDF.type, _MOBILITY.Mobiliteitshinder) in graph
 
 
-def _members(graph: Graph, document: str) -> list[_Placed]:
+def _members(graph: Graph, document: str, paths: Paths) -> list[_Placed]:
     """Versions in a document, each with its place in time."""
     found = []
     hindrances = set(graph.subjects(RDF.type, _MOBILITY.Mobiliteitshinder, unique=True))
     for member in sorted(hindrances | set(graph.subjects(RDF.type, _AS.Delete, unique=True)), key=str):
         source_id = rdf.iri(member) or f"{document}#blank"
-        item = _item(graph, member, source_id) if member in hindrances else _departure(graph, member, source_id)
-        exact = rdf.one(graph, member, PROV.generatedAtTime) if isinstance(item, Change) else None
-        found.append((_place(exact, source_id), item))
+        read = _item if member in hindrances else _departure
+        item = read(graph, member, source_id, paths)
+        exact = rdf.one(graph, member, URIRef(paths.timestamp)) if isinstance(item, Change) else None
+        sequence = rdf.one(graph, member, URIRef(paths.sequence)) if paths.sequence else None
+        found.append((_place(exact, source_id, sequence or ""), item))
     return found
 
 
-def _departure(graph: Graph, member: Node, source_id: str) -> Item:
+def _departure(graph: Graph, member: Node, source_id: str, paths: Paths) -> Item:
     """A version that says that its object is no more (LDES 1.0 §4.3)."""
-    subject, at = rdf.one(graph, member, DCTERMS.isVersionOf), rdf.one(graph, member, PROV.generatedAtTime)
+    subject, at = (rdf.one(graph, member, URIRef(path)) for path in (paths.version, paths.timestamp))
     try:
         if subject is None or at is None:
             raise PoisonRecord("MEMBER_INCOMPLETE", "identificator" if subject is None else "recordedAt")  # noqa: TRY301
@@ -207,27 +212,28 @@ def _departure(graph: Graph, member: Node, source_id: str) -> Item:
         return Broken(source_id, error.reason, error.path)
 
 
-def _place(generated: str | None, name: str) -> tuple[datetime, Any]:
-    """Sort key: what has no instant comes first; versions made at one instant are told apart by their number."""
+def _place(generated: str | None, name: str, sequence: str = "") -> _Order:
+    """Sort key: what has no instant comes first; versions made at one instant are told apart by what the stream says of
+    their sequence, or by the number in their name.
+    """  # noqa: D205 - one sentence
     instant = datetime.min.replace(tzinfo=UTC) if generated is None else _instant(generated, "recordedAt")
-    return instant, _natural(name)
+    return instant, _natural(sequence), _natural(name)
 
 
-def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
+def _natural(name: str) -> _Name:
     parts = _NUMBER.split(name)
     return tuple((1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts))
 
 
-def _item(graph: Graph, member: Node, source_id: str) -> Item:
+def _item(graph: Graph, member: Node, source_id: str, paths: Paths) -> Item:
     try:
-        return Change(source_id, PRODUCT, _hinder(graph, member, source_id))
+        return Change(source_id, PRODUCT, _hinder(graph, member, source_id, paths))
     except PoisonRecord as error:
         return Broken(source_id, error.reason, error.path)
 
 
-def _hinder(graph: Graph, member: Node, version: str) -> dict[str, Any]:
-    subject = rdf.one(graph, member, DCTERMS.isVersionOf)
-    recorded = rdf.one(graph, member, PROV.generatedAtTime)
+def _hinder(graph: Graph, member: Node, version: str, paths: Paths) -> dict[str, Any]:
+    subject, recorded = (rdf.one(graph, member, URIRef(path)) for path in (paths.version, paths.timestamp))
     if subject is None or recorded is None:
         raise PoisonRecord("MEMBER_INCOMPLETE", "identificator" if subject is None else "recordedAt")
     event = rdf.one(graph, member, _ADMS.versionNotes)

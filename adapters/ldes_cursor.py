@@ -31,24 +31,35 @@ class Place:
     known: frozenset[str] = frozenset()
 
 
-def places(cursor: str) -> list[Place]:
-    """The pages of a cursor, in the order in which they are read; raises `Invalid` for a text that is none."""
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Properties by which a stream tells when a version was made, of what, and which of two came first; IRIs."""
+
+    timestamp: str = "http://www.w3.org/ns/prov#generatedAtTime"
+    version: str = "http://purl.org/dc/terms/isVersionOf"
+    sequence: str = ""
+
+
+def places(cursor: str) -> tuple[Paths, list[Place]]:
+    """What the stream said of itself, and the pages in the order in which they are read; raises `Invalid`."""
     if not cursor.startswith("["):
-        return [Place(cursor)]
+        return Paths(), [Place(cursor)]
     try:
-        return [Place(url, etag, frozenset(known)) for url, etag, known in json.loads(cursor)]
+        paths, pages = json.loads(cursor)
+        return Paths(*paths), [Place(url, etag, frozenset(known)) for url, etag, known in pages]
     except (TypeError, ValueError):
         raise Invalid("the cursor was written by another program: run this adapter under another name") from None
 
 
-def cursor_of(pages: Iterable[Place]) -> str:
+def cursor_of(paths: Paths, pages: Iterable[Place]) -> str:
     """The cursor of these pages; empty (the start) where it would be large, or hold what it must not."""
     found = list(pages)
     if any(_telling(page.url) for page in found):
         return ""
-    if len(found) == 1 and not found[0].etag and not found[0].known:
+    if len(found) == 1 and not found[0].etag and not found[0].known and paths == Paths():
         return found[0].url
-    text = json.dumps([[page.url, page.etag, sorted(page.known)] for page in found], separators=(",", ":"))
+    stated = [[page.url, page.etag, sorted(page.known)] for page in found]
+    text = json.dumps([[paths.timestamp, paths.version, paths.sequence], stated], separators=(",", ":"))
     return text if found and len(text) <= _MOST_TEXT else ""
 
 

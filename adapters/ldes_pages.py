@@ -16,7 +16,7 @@ from rdflib import RDF, Graph, Literal, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf, web
-from adapters.ldes_cursor import Place, cursor_of, digest, places
+from adapters.ldes_cursor import Paths, Place, cursor_of, digest, places
 from adapters.sources import Document
 from broker.errors import PoisonRecord, Retriable
 
@@ -40,6 +40,7 @@ class Page:
     broken: str
     before: str
     after: str
+    paths: Paths
 
 
 @dataclass(slots=True)
@@ -56,13 +57,16 @@ class Walk:
     _waiting: list[Place] = field(default_factory=list)
     _open: list[Place] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _paths: Paths = field(default_factory=Paths)
 
     async def pages(self, client: httpx.AsyncClient, cursor: str | None) -> AsyncGenerator[Page, None]:
         """Pages that are new or changed since `cursor`. Raises `Retriable` and `Invalid`.
 
         A page that is gone (404, 410: the stream keeps its members for a time only) is told once as PAGE_EXPIRED.
         """
-        self._waiting = places(cursor) if cursor else [Place(self.start)]
+        self._waiting = [Place(self.start)]
+        if cursor:
+            self._paths, self._waiting = places(cursor)
         self._seen.update(digest(place.url) for place in self._waiting)
         read = 0
         while self._waiting:
@@ -77,7 +81,7 @@ class Walk:
             if answer.status == _NOT_MODIFIED:
                 self._open.append(place)
             elif answer.status in _GONE:
-                yield Page(place.url, None, "PAGE_EXPIRED", before, self._cursor())
+                yield Page(place.url, None, "PAGE_EXPIRED", before, self._cursor(), self._paths)
             else:
                 yield self._page(place, answer, before)
 
@@ -87,7 +91,8 @@ class Walk:
             graph = rdf.graph_of(document, self.contexts)
         except PoisonRecord as poison:
             self._open.append(Place(place.url, known=place.known))
-            return Page(place.url, None, poison.reason, before, self._cursor())
+            return Page(place.url, None, poison.reason, before, self._cursor(), self._paths)
+        self._paths = _stated(graph, self._paths)
         links = [link for link in self._links(graph, answer.url) if digest(link) not in place.known]
         fresh = [link for link in links if digest(link) not in self._seen]
         self._seen.update(map(digest, fresh))
@@ -98,10 +103,10 @@ class Walk:
             etag = answer.headers.get("etag", "")
             known = place.known | {digest(link) for link in links if link != place.url}
             self._open.append(Place(place.url, etag if etag.isascii() and etag.isprintable() else "", known))
-        return Page(answer.url, graph, "", before, self._cursor())
+        return Page(answer.url, graph, "", before, self._cursor(), self._paths)
 
     def _cursor(self) -> str:
-        return cursor_of((*self._waiting, *self._open))
+        return cursor_of(self._paths, (*self._waiting, *self._open))
 
     def _links(self, graph: Graph, url: str) -> Iterator[str]:
         """Pages within the origin that this one leads to: by its relations, or as the view of a stream."""
@@ -115,6 +120,20 @@ class Walk:
             target = web.same_origin(url, link)
             if target is not None and target != url:
                 yield target
+
+
+def _stated(graph: Graph, known: Paths) -> Paths:
+    """The paths that a stream's description in this page gives, beside those that are known."""
+
+    def one(name: URIRef, otherwise: str) -> str:
+        found = sorted(str(path) for path in graph.objects(None, name) if isinstance(path, URIRef))
+        return found[0] if found else otherwise
+
+    return Paths(
+        one(_LDES.timestampPath, known.timestamp),
+        one(_LDES.versionOfPath, known.version),
+        one(_LDES.sequencePath, known.sequence),
+    )
 
 
 def _from(graph: Graph, relation: Node) -> datetime:

@@ -361,3 +361,29 @@ async def test_a_credential_of_the_environment_goes_to_the_stream_over_https_onl
     assert server.asked[0].headers["authorization"] == "Bearer s3cret"
     with pytest.raises(Invalid, match="https"):
         await drain(ldes.build("http://gipod.example/"))
+
+
+async def test_a_stream_says_itself_what_tells_versions_apart_and_a_cursor_remembers(drain) -> None:
+    names = {
+        "version": "https://eigen.example/van",
+        "at": "https://eigen.example/op",
+        "order": "https://eigen.example/rang",
+    }
+    stream = f"""<{BASE}> a <https://w3id.org/ldes#EventStream> ; <https://w3id.org/ldes#timestampPath> <{names["at"]}> ;
+      <https://w3id.org/ldes#versionOfPath> <{names["version"]}> ; <https://w3id.org/ldes#sequencePath> <{names["order"]}> .\n"""
+
+    def version(name: str, order: int) -> str:
+        return f"""<{BASE}/1/{name}> a m:Mobiliteitshinder ; <{names["version"]}> <{BASE}/1> ; <{names["order"]}> {order} ;
+          <{names["at"]}> "2026-03-01T00:00:00Z" .\n"""
+
+    pages = {
+        "/": node(to=("/2",), more=stream, cache_control="immutable"),
+        "/2": node(more=version("a", 10) + version("b", 9), to=("/3",)),
+        "/3": node(more=version("c", 8) + version("d", 11)),
+    }
+    async with serving(site(pages)) as server:
+        reader = ldes.build(server.origin + "/")
+        found = await drain(reader)
+        expected = [("b", ""), ("a", ""), ("c", "VERSION_SUPERSEDED"), ("d", "")]
+        assert [(item.source_id[-1], getattr(item, "reason", "")) for item, _ in found] == expected
+        assert [item.source_id[-1] for item, _ in await drain(reader, found[1][1])] == ["c", "d"]
