@@ -7,6 +7,7 @@ Two answers about the same person are two changes: each is the complete state as
 wins. Their source ids differ, so a second reading finds both unchanged and publishes neither.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -44,6 +45,7 @@ _SOURCES = MappingProxyType(
     }
 )
 _SUFFIXES = frozenset({".xml"})
+_SERVICE, _VERSION = re.compile(r"[A-Za-z]{1,80}", re.ASCII), re.compile(r"[0-9]{2}\.[0-9]{2}\.[0-9]{4}", re.ASCII)
 
 Head = Mapping[str, Any]
 
@@ -148,12 +150,14 @@ def items_of(document: Document) -> list[Item]:
 
 def _answers(place: str, reply: Element) -> list[Item]:
     name, version = (xml.text(reply, f"Context/{word}") or "" for word in ("Naam", "Versie"))
+    name = name.removeprefix("Persoon.")  # one client's recordings name the domain too
     parts = _MAPPED.get((name, version))
     answers = reply.findall("Antwoorden/Antwoord")
     if parts is None:
         left_out = LEFT_OUT.get(name)
         if left_out is None:
-            return [Ignored(place, "SERVICE_NOT_MAPPED")]
+            named = _SERVICE.fullmatch(name) and _VERSION.fullmatch(version)
+            return [Ignored(place, "SERVICE_NOT_MAPPED") if named else Broken(place, "SERVICE_INVALID")]
         silent = all(answer.find("Inhoud/*") is None for answer in answers)
         refused = refusal(answers[0] if answers else reply) if silent else None
         return [Ignored(place, refused or left_out)]

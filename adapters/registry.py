@@ -6,7 +6,16 @@ from adapters.sdk import Adapter
 from broker.errors import Invalid
 from broker.model import topics
 
-NAMES = ("basisregisters", "bestuurseenheden", "example", "ldes", "magda", "synthetic")
+NAMES = (
+    "basisregisters",
+    "bestuurseenheden",
+    "example",
+    "ipdc",
+    "ldes",
+    "magda",
+    "mandatarissen",
+    "synthetic",
+)
 
 
 def load(name: str, source: str) -> Adapter:

@@ -116,6 +116,8 @@ async def test_an_enterprise_is_published_under_its_number(drain, folder, roundt
         (reply("GeefOnderneming", answer(""), version="02.00.0000"), (Ignored, "NO_ENTERPRISE", "")),
         (reply("GeefEpc", answer("<Epc/>")), (Ignored, "NO_TYPE_ENERGY", "")),
         (reply("GeefWeer", answer("<Weer/>")), (Ignored, "SERVICE_NOT_MAPPED", "")),
+        (reply("GeefPersoon", answer(person(ANN))).replace("<Naam>", "<Naam>?", 1), (Broken, "SERVICE_INVALID", "")),
+        (reply("GeefPersoon", answer(person(ANN)), version="3"), (Broken, "SERVICE_INVALID", "")),
         (reply("GeefPersoon", answer(person(ANN)), version="03.00.0000"), (Ignored, "SERVICE_NOT_MAPPED", "")),
         ("<html/>", (Ignored, "NOT_AN_ANSWER", "")),
         (reply("GeefPersoon", answer(person(ANN)))[:-9], (Broken, "XML_MALFORMED", "")),

@@ -1,5 +1,6 @@
 """MAGDA's services beside persons and enterprises: what each of them becomes, or why it becomes nothing."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ ANN, BOB, KIM = (
 )
 SITE, OTHER_SITE = "2000000042", "2000000141"
 
+Read = Callable[..., Awaitable[list[Any]]]
+Roundtrip = Callable[[Change], dict[str, Any]]
+
 
 @pytest.fixture
-def read(drain, tmp_path: Path) -> Any:
+def read(drain: Callable[..., Any], tmp_path: Path) -> Read:
     async def items(service: str, answers: str, version: str = "02.00.0000") -> list[Any]:
         (tmp_path / "a.xml").write_text(reply(service, answers, version=version))
         return [item for item, _ in await drain(magda.build(str(tmp_path)))]
@@ -35,7 +39,7 @@ HOME = """<Adressen><Hoofdverblijfplaats><Straatnaam><String>Nevelhertenpad</Str
   <Gemeentenaam><String>Gent</String></Gemeentenaam><NISCodeGemeente>44021</NISCodeGemeente></Hoofdverblijfplaats></Adressen>"""
 
 
-async def test_a_household_is_stated_once_for_each_member_with_a_number(read, roundtrip) -> None:
+async def test_a_household_is_stated_once_for_each_member_with_a_number(read: Read, roundtrip: Roundtrip) -> None:
     household = member(BOB, "02") + member(ANN, "01", HOME) + member("", "03") + member(KIM, "03")
     gone = member(make_test_insz("1975-03-03", 15), "05").replace("<Gezinslid ", '<Gezinslid DatumEinde="2020-01-01" ')
     found = await read("GeefGezinssamenstelling", answer(f"<Gezinsleden>{household}{gone}</Gezinsleden>"), "02.02.0000")
@@ -52,7 +56,7 @@ async def test_a_household_is_stated_once_for_each_member_with_a_number(read, ro
         )
 
 
-async def test_a_household_of_the_older_version_is_the_same(read, roundtrip) -> None:
+async def test_a_household_of_the_older_version_is_the_same(read: Read, roundtrip: Roundtrip) -> None:
     person = f"""<Persoon><INSZ>{ANN}</INSZ><Geboorte><Datum>1980-05-17</Datum></Geboorte><Adressen>
       <Hoofdverblijfplaats DatumBegin="2010-01-01"><Straat><Naam>Nevelhertenpad</Naam></Straat><Huisnummer>7</Huisnummer>
       <Gemeente><PostCode>9000</PostCode><NISCode>44021</NISCode><Naam>Gent</Naam></Gemeente>
@@ -82,7 +86,9 @@ def cases(*mutations: str) -> str:
     return answer(f"<Dossiers><Dossier><DossierMutaties>{''.join(mutations)}</DossierMutaties></Dossier></Dossiers>")
 
 
-async def test_a_file_is_stated_once_for_each_person_and_never_for_an_enterprise(read, roundtrip) -> None:
+async def test_a_file_is_stated_once_for_each_person_and_never_for_an_enterprise(
+    read: Read, roundtrip: Roundtrip
+) -> None:
     marks = "<Eigenschappen><Vertrouwelijk>0</Vertrouwelijk><Publiek>1</Publiek></Eigenschappen>"
     shared = case(("PERS", ANN), ("OND", KBO), ("PERS", BOB), more=marks)
     first, second, third = await read("GeefDossiers", cases(shared, case(("OND", KBO))))
@@ -105,7 +111,7 @@ PROOF = f"""<Bewijs><BewijsrefertesLed><Bewijsreferte>r-1</Bewijsreferte></Bewij
   <Afgeleid><ISCEDNiveau><Code>5A</Code></ISCEDNiveau></Afgeleid></Bewijs>"""
 
 
-async def test_a_proof_of_learning(read, roundtrip) -> None:
+async def test_a_proof_of_learning(read: Read, roundtrip: Roundtrip) -> None:
     """One that is broken does not take the next one with it."""
     good, broken = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}{PROOF.replace('>40<', '>veertig<')}</Bewijzen>"))
     value = roundtrip(good)
@@ -118,7 +124,7 @@ async def test_a_proof_of_learning(read, roundtrip) -> None:
     assert broken == Broken(broken.source_id, "NUMBER_INVALID", "urenVolwassenenonderwijs", "diploma.v1")
 
 
-async def test_a_right_to_a_measure(read, roundtrip) -> None:
+async def test_a_right_to_a_measure(read: Read, roundtrip: Roundtrip) -> None:
     right = f"""<StatusRechtOndersteuningen><StatusRechtOndersteuning><INSZ>{ANN}</INSZ>
       <Maatregel><Code>VOP</Code></Maatregel><Status><Code>TG</Code><Omschrijving>Toegekend</Omschrijving></Status>
       <Periode><Begin>2014-01-01</Begin></Periode></StatusRechtOndersteuning></StatusRechtOndersteuningen>"""
@@ -138,7 +144,7 @@ def parcel(more: str = "", *, section: str = "B", part: str = "P0000") -> str:
       <PeriodeGeldigheidPerceel>{"<JaarEinde>2015</JaarEinde>" if more else ""}</PeriodeGeldigheidPerceel></Perceel></Eigendomstoestand>"""
 
 
-async def test_a_parcel_is_published_without_its_owners(read, roundtrip) -> None:
+async def test_a_parcel_is_published_without_its_owners(read: Read, roundtrip: Roundtrip) -> None:
     owner = f"<Partijen><Personen><Persoon><INSZ>{ANN}</INSZ></Persoon></Personen></Partijen>"
     numbered = "<Bisnummer>2</Bisnummer><Letterexponent>F</Letterexponent><Cijferexponent>3</Cijferexponent>"
     states = parcel() + parcel(numbered) + parcel(part="P0005") + parcel(section="??")
@@ -153,7 +159,7 @@ async def test_a_parcel_is_published_without_its_owners(read, roundtrip) -> None
     assert wrong == Broken(wrong.source_id, "CAPAKEY_INVALID", "capakey", "perceel.v1")
 
 
-async def test_places_of_business_are_records_of_their_own(read, roundtrip) -> None:
+async def test_places_of_business_are_records_of_their_own(read: Read, roundtrip: Roundtrip) -> None:
     name = "<Namen><MaatschappelijkeNamen><MaatschappelijkeNaam><Naam>Bakkerij</Naam></MaatschappelijkeNaam></MaatschappelijkeNamen></Namen>"
     sites = "".join(
         f"""<Vestiging DatumBegin="2010-01-01"><Vestigingsnummer>{number}</Vestigingsnummer>
@@ -194,7 +200,7 @@ def refused(number: str, origin: str = "MAGDA", kind: str = "FOUT") -> str:
         ("zeven", "MAGDA", "SOURCE_FAILED"),
     ],
 )
-async def test_a_refusal_is_told_by_its_class(read, number: str, origin: str, reason: str) -> None:
+async def test_a_refusal_is_told_by_its_class(read: Read, number: str, origin: str, reason: str) -> None:
     inside = f"<Antwoorden><Antwoord><Inhoud/>{refused(number, origin)}</Antwoord></Antwoorden>"
     for answers in (refused(number, origin), inside):
         for service in ("GeefBewijs", "GeefWerkrelaties"):
@@ -202,7 +208,7 @@ async def test_a_refusal_is_told_by_its_class(read, number: str, origin: str, re
             assert (type(item), item.reason) == (Ignored, reason)
 
 
-async def test_a_warning_beside_the_content_changes_nothing(read) -> None:
+async def test_a_warning_beside_the_content_changes_nothing(read: Read) -> None:
     [item] = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}</Bewijzen>", refused("70001", "KSZ", "WAARSCHUWING")))
     assert isinstance(item, Change)
     [item] = await read("GeefWerkrelaties", answer("<Contracten/>", refused("70001", "KSZ", "WAARSCHUWING")))
@@ -222,6 +228,6 @@ async def test_a_warning_beside_the_content_changes_nothing(read) -> None:
         ("RegistreerInschrijving", "CONFIRMATION"),
     ],
 )
-async def test_a_service_that_no_type_is_about_says_so(read, service: str, reason: str) -> None:
+async def test_a_service_that_no_type_is_about_says_so(read: Read, service: str, reason: str) -> None:
     [item] = await read(service, answer("<Iets/>"))
     assert (type(item), item.reason) == (Ignored, reason)

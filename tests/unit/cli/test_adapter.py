@@ -17,12 +17,14 @@ def test_the_adapters_are_listed_with_their_products(capsys: pytest.CaptureFixtu
         "basisregisters",
         "bestuurseenheden",
         "example",
+        "ipdc",
         "ldes",
         "magda",
+        "mandatarissen",
         "synthetic",
     ]
-    assert listed[4]["sources"]["vestiging.v1"] == "kbo"
-    assert len(listed[4]["sources"]) == 8
+    assert listed[5]["sources"]["vestiging.v1"] == "kbo"
+    assert len(listed[5]["sources"]) == 8
     assert main(["adapter", "list"]) == 0
     assert "persoon.v1 of rijksregister" in capsys.readouterr().out.replace("\n", " ")
 
@@ -49,7 +51,7 @@ def test_a_check_shows_why_items_are_not_published(tmp_path: Path, capsys) -> No
 
 def test_what_cannot_be_run_is_one_clear_line(tmp_path: Path, capsys) -> None:
     for name, source, told in (
-        ("nergens", "x", "there are basisregisters, bestuurseenheden, example, ldes, magda, synthetic"),
+        ("nergens", "x", "there are basisregisters, bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, synthetic"),
         ("magda", str(tmp_path / "absent"), "no folder, file or URL"),
         ("synthetic", "people=veel", "whole numbers"),
     ):
