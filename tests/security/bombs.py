@@ -211,7 +211,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     # Whoever connects is found out.
-    socket.socket.connect = _unconnected  # type: ignore[method-assign, assignment]
+    socket.socket.connect = _unconnected  # type: ignore[method-assign]
     if sys.argv[1] == "xml":
         read_xml(Path(sys.argv[2]))
     else:
