@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import bestuurseenheden, example, ldes, magda, mapped, synthetic
+from adapters import bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, mapped, synthetic
 from adapters.conformance.kit import Outcome, Verdict
 from adapters.sdk import Adapter
 from tests.contract.conformance.playing import SAMPLE, outcomes, played, schema_of
@@ -86,6 +86,14 @@ def _blocks(path: str, most: int) -> Callable[[Path], Path]:
     return cut
 
 
+def _services(folder: Path) -> Path:
+    sample = folder / "diensten"
+    sample.mkdir()
+    for number, file in enumerate(sorted(_needed(DATA / "ipdc_lpdc" / "instance-data").glob("*.ttl"))):
+        (sample / f"{number}.ttl").write_bytes(file.read_bytes())
+    return sample
+
+
 REAL = [
     (magda.build, _magda, False),
     (magda.build, _feed, True),
@@ -93,11 +101,15 @@ REAL = [
     (ldes.build, _blocks("gipod_ldes/mobility-hindrances.members.ttl", 12), True),
     (bestuurseenheden.build, _blocks("lblod_bestuurseenheden/bestuurseenheden.ttl", 15), False),
     (bestuurseenheden.build, _blocks("lblod_bestuurseenheden/bestuurseenheden.ttl", 15), True),
+    (mandatarissen.build, _blocks("lblod_mandatarissen/mandatarissen_bilzen.ttl", 12), False),
+    (ipdc.build, _services, False),
 ]
 
 
 @pytest.mark.parametrize(
-    ("build", "sample", "http"), REAL, ids=["magda", "magda feed", "ldes", "ldes feed", "units", "units on the web"]
+    ("build", "sample", "http"),
+    REAL,
+    ids=["magda", "magda feed", "ldes", "ldes feed", "units", "units on the web", "mandates", "services"],
 )
 def test_on_real_documents(
     tmp_path: Path, build: Callable[[str], Adapter], sample: Callable[[Path], Path], *, http: bool
