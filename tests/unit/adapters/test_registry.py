@@ -30,7 +30,11 @@ def test_a_module_of_somebody_elses_is_an_adapter(elsewhere: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("nergens", "", "there are basisregisters, bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, synthetic"),
+        (
+            "nergens",
+            "",
+            "there are basisregisters, bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, synthetic",
+        ),
         ("../etc/passwd", "", "no adapter"),
         ("van_derden.afwezig", "", "no module van_derden.afwezig"),
         ("van_derden.slecht", "x = 1", "no factory"),

@@ -51,7 +51,11 @@ def test_a_check_shows_why_items_are_not_published(tmp_path: Path, capsys) -> No
 
 def test_what_cannot_be_run_is_one_clear_line(tmp_path: Path, capsys) -> None:
     for name, source, told in (
-        ("nergens", "x", "there are basisregisters, bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, synthetic"),
+        (
+            "nergens",
+            "x",
+            "there are basisregisters, bestuurseenheden, example, ipdc, ldes, magda, mandatarissen, synthetic",
+        ),
         ("magda", str(tmp_path / "absent"), "no folder, file or URL"),
         ("synthetic", "people=veel", "whole numbers"),
     ):
