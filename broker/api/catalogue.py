@@ -1,26 +1,43 @@
 """The catalogue for who wants data: what there is, the most one may have of it and for which purpose, and how to ask.
 
-Public metadata only, for organisations that are known here. As JSON, or as DCAT in JSON-LD (`Accept: application/ld+json`).
+Public metadata only, for organisations that are known here. As JSON, or as DCAT-AP-VL (`Accept: application/ld+json` or
+`text/turtle`). What a caller may read on Kafka is one AsyncAPI document; who shows no credential sees names of types only.
 """
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from broker.api.accept import negotiated
-from broker.api.auth import Caller
-from broker.api.services import Broker
-from broker.errors import Invalid
+from broker.api.auth import Caller, Principal, caller_of
+from broker.api.client_certificates import shown_certificate
+from broker.api.open_forms import paced
+from broker.api.reading import reads_for
+from broker.api.services import Broker, Services
+from broker.delivery import asyncapi, linked, turtle
+from broker.errors import Invalid, NotFound
+from broker.model.agreement import State
 from broker.model.facts import ControlState, Product
+from broker.model.lifecycle import AgreementEntry
+from broker.policy import dcat
 from broker.policy.limits import Limits, effective_ceiling, limits_of
+from broker.schema import publication
 from broker.schema.avro import Schema, load_schema
+from broker.schema.shapes import shapes
 
 routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
 
-LINKED = "application/ld+json"
+LINKED, TURTLE = linked.MEDIA_TYPE, turtle.MEDIA_TYPE
 _PLAIN = "application/json"
+_WRITTEN_AS = {LINKED: "json-ld", TURTLE: "turtle"}
+"""How rdflib calls each form of a graph."""
+
+_STOPPED = frozenset({State.REVOKED, State.ENDED})
 
 HOW_TO_REQUEST = (
     {"step": "check", "command": "datanuts agreement check FILE", "by": "agency"},
@@ -39,22 +56,54 @@ HOW_TO_REQUEST = (
 )
 """From wish to first record; nobody but the two sides does anything."""
 
-_CONTEXT = {
-    "dcat": "http://www.w3.org/ns/dcat#",
-    "dct": "http://purl.org/dc/terms/",
-    "odrl": "http://www.w3.org/ns/odrl/2/",
-}
 
-
-@routes.get("", response_class=JSONResponse, responses={200: {"content": {LINKED: {}}}})
+@routes.get("", response_class=JSONResponse, responses={200: {"content": {LINKED: {}, TURTLE: {}}}})
 async def show_catalogue(request: Request, broker: Broker, _caller: Caller) -> Response:
     """Every product by source, with its fields, the purposes that its owner allows something for, and how to request it."""
     state = broker.control.state
     offers = [offer(state, state.products[name]) for name in sorted(state.products)]
     headers = {"Cache-Control": "private, max-age=60", "Vary": "Accept"}
-    if negotiated(request.headers.get("accept"), [_PLAIN, LINKED]) == LINKED:
-        return JSONResponse(linked(offers, broker.iri_base), headers=headers, media_type=LINKED)
-    return JSONResponse({"items": offers, "next": None, "howToRequest": HOW_TO_REQUEST}, headers=headers)
+    form = negotiated(request.headers.get("accept"), [_PLAIN, LINKED, TURTLE])
+    if form == _PLAIN:
+        return JSONResponse({"items": offers, "next": None, "howToRequest": HOW_TO_REQUEST}, headers=headers)
+    offered = [
+        dcat.Offered(
+            product, _schema(state.schemas[product.schema_id].text), [each["purpose"] for each in held["purposes"]]
+        )
+        for held in offers
+        for product in [state.products[held["source"], held["id"]]]
+    ]
+    graph = dcat.catalogue(offered, state.organisations, base=broker.iri_base, api=_reached(request, broker))
+    text = await run_in_threadpool(graph.serialize, format=_WRITTEN_AS[form], auto_compact=True)
+    return Response(text, media_type=form, headers=headers)
+
+
+@routes.get("/asyncapi", responses={200: {"content": {asyncapi.MEDIA_TYPE: {}}}})
+async def show_asyncapi(request: Request, broker: Broker) -> Response:
+    """AsyncAPI 3.0 of the delivery topics that the caller may read; without a credential only the names of record types."""
+    state, api = broker.control.state, _reached(request, broker)
+    if _shows_nothing(request):
+        await paced(request)
+        types = {product.id: _schema(state.schemas[product.schema_id].text) for product in state.products.values()}
+        document = asyncapi.of_types(types, api=api)
+    else:
+        caller = await caller_of(request, broker)
+        document = asyncapi.of_topics(_readable(state, caller), state, api=api)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return JSONResponse(document, headers=headers, media_type=asyncapi.MEDIA_TYPE)
+
+
+@routes.get("/{organisation}/{product}/context", responses={200: {"content": {LINKED: {}}}})
+async def show_context(organisation: str, product: str, broker: Broker, _caller: Caller) -> Response:
+    """The JSON-LD context of a product's records, as deliveries use its terms."""
+    schema = _known(broker.control.state, organisation, product)
+    return JSONResponse({"@context": publication.context(schema)}, media_type=LINKED)
+
+
+@routes.get("/{organisation}/{product}/shape", responses={200: {"content": {TURTLE: {}}}})
+async def show_shape(organisation: str, product: str, broker: Broker, _caller: Caller) -> Response:
+    """The SHACL shape of a product's complete records."""
+    return Response(shapes(_known(broker.control.state, organisation, product)), media_type=TURTLE)
 
 
 def offer(state: ControlState, product: Product) -> dict[str, Any]:
@@ -79,31 +128,32 @@ def offer(state: ControlState, product: Product) -> dict[str, Any]:
     }
 
 
-def linked(offers: list[dict[str, Any]], base: str) -> dict[str, Any]:
-    """The catalogue as a `dcat:Catalog`; an entry is a `dcat:Dataset` with one `dcat:Distribution` per way to read it."""
-    return {
-        "@context": _CONTEXT,
-        "@id": f"{base}catalogue",
-        "@type": "dcat:Catalog",
-        "dct:title": {"@language": "nl", "@value": "Datanutsbedrijf: dataproducten"},
-        "dcat:dataset": [
-            {
-                "@id": f"{base}products/{each['source']}/{each['id']}",
-                "@type": "dcat:Dataset",
-                "dct:identifier": f"{each['source']}/{each['id']}",
-                "dct:title": each["id"],
-                "dct:description": each["doc"],
-                "dct:publisher": {"@id": f"{base}organisations/{each['source']}", "dct:title": each["sourceName"]},
-                "dct:conformsTo": [{"@id": each["iri"]}] if each["iri"] else [],
-                "dct:accessRights": "restricted",
-                "dcat:keyword": sorted({field["class"] for field in each["fields"]}),
-                "odrl:hasPolicy": [
-                    {"@type": "odrl:Offer", "odrl:purpose": purpose["purpose"]} for purpose in each["purposes"]
-                ],
-            }
-            for each in offers
-        ],
-    }
+def _readable(state: ControlState, caller: Principal) -> Iterator[AgreementEntry]:
+    """Agreements, once active and not over, whose topic the caller may read: its own, or under a mandate in force now."""
+    now = datetime.now(UTC)
+    for agreement, entry in sorted(state.agreements.items()):
+        if entry.activated_at is None or entry.state in _STOPPED:
+            continue
+        try:
+            reads_for(state, caller, agreement, now)
+        except NotFound:
+            continue
+        yield entry
+
+
+def _shows_nothing(request: Request) -> bool:
+    return "authorization" not in request.headers and shown_certificate(request, request.app.state.proxies) is None
+
+
+def _reached(request: Request, broker: Services) -> str:
+    return broker.public_url or str(request.base_url).rstrip("/")
+
+
+def _known(state: ControlState, organisation: str, product: str) -> Schema:
+    known = state.products.get((organisation, product))
+    if known is None:
+        raise NotFound("no such product")
+    return _schema(state.schemas[known.schema_id].text)
 
 
 def _allowed(limits: Limits, product: Product, purpose: str) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ _NONE = "Dit protocol bestaat niet, of werd niet bekendgemaakt."
 PublishedVersion = Annotated[int | None, Query(ge=1, alias="versie", description="A published version.")]
 
 
-async def _paced(request: Request) -> None:
+async def paced(request: Request) -> None:
     """Anonymous requests take at most their share of the process; raises `TooManyRequests`."""
     if not request.app.state.public_pace.take():
         raise TooManyRequests("too many requests for public pages: try again in a moment")
@@ -74,7 +74,7 @@ async def show_odrl(agreement: AgreementId, request: Request, broker: Broker, ve
     """The agreement as an `odrl:Agreement` with DPV terms: to its parties and the operator, to all once it is published."""
     state, credential = broker.control.state, request.headers.get("authorization")
     if credential is None:
-        await _paced(request)
+        await paced(request)
         entry = _published(state, agreement, version)
         if entry is None:
             raise Unauthenticated("a valid credential is needed")
@@ -84,7 +84,7 @@ async def show_odrl(agreement: AgreementId, request: Request, broker: Broker, ve
     return JSONResponse(_odrl(entry, broker), media_type=MEDIA_TYPE, headers={"X-Content-Type-Options": "nosniff"})
 
 
-@routes.get("/protocollen", response_class=HTMLResponse, dependencies=[Depends(_paced)])
+@routes.get("/protocollen", response_class=HTMLResponse, dependencies=[Depends(paced)])
 async def list_protocols(
     broker: Broker, after: Annotated[str, Query(max_length=80, alias="na", description="Last one seen.")] = ""
 ) -> Response:
@@ -96,7 +96,7 @@ async def list_protocols(
     return _page(list_page(public[:_ON_A_PAGE], state, after=after, following=following))
 
 
-@routes.get("/protocollen/{agreement}", response_class=HTMLResponse, dependencies=[Depends(_paced)])
+@routes.get("/protocollen/{agreement}", response_class=HTMLResponse, dependencies=[Depends(paced)])
 async def show_protocol(agreement: AgreementId, broker: Broker, version: PublishedVersion = None) -> Response:
     """The page of one protocol: the version that counts now, or an earlier one that was published."""
     entry = _published(broker.control.state, agreement, version)
@@ -105,7 +105,7 @@ async def show_protocol(agreement: AgreementId, broker: Broker, version: Publish
     return _page(protocol_page(entry, broker.control.state))
 
 
-@routes.get("/protocollen/{agreement}/tekst", dependencies=[Depends(_paced)])
+@routes.get("/protocollen/{agreement}/tekst", dependencies=[Depends(paced)])
 async def show_protocol_text(agreement: AgreementId, broker: Broker, version: PublishedVersion = None) -> Response:
     """The Markdown of one protocol, byte for byte what its fingerprint is of."""
     entry = _published(broker.control.state, agreement, version)

@@ -225,11 +225,16 @@ class RegisteredSchema:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A source's versioned record type and the id of its schema; two sources may offer the same type."""
+    """A source's versioned record type and the id of its schema; two sources may offer the same type.
+
+    `issued` is when it was first declared, `modified` when it was last; None where no fact says so.
+    """
 
     id: str
     source: str
     schema_id: int
+    issued: datetime | None = None
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +397,9 @@ class ControlState:
         if fact.type is FactType.SCHEMA:
             self._register(data["subject"], data["text"])
         elif fact.type is FactType.PRODUCT:
-            product = Product(data["id"], data["source"], self._register(data["id"], data["schema"]))
+            before = self.products.get((data["source"], data["id"]))
+            issued = fact.at if before is None else before.issued
+            product = Product(data["id"], data["source"], self._register(data["id"], data["schema"]), issued, fact.at)
             self.products[product.source, product.id] = product
         elif fact.type is FactType.PSEUDONYM_ROTATED:
             return self._rotate(data["agency"], data["purpose"], data["epoch"])

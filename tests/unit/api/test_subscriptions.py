@@ -107,25 +107,3 @@ async def test_a_silence_is_an_alert_while_the_agreement_is_in_force(world, stan
     assert (await status(world, query="?quietHours=720"))["alerts"] == []
     world.move("parkeren", FactType.AGREEMENT_SUSPENDED)
     assert (await status(world, query="?quietHours=2"))["alerts"] == []
-
-
-async def test_the_catalogue_says_what_may_be_asked_and_how(world) -> None:
-    answer = await world.http.get("/v1/catalogue", headers=bearer("foreign"))
-    held = answer.json()
-    (product,) = held["items"]
-    assert (product["source"], product["id"]) == ("rijksregister", "persoon.v1")
-    assert {"path", "class", "iri", "doc"} == set(product["fields"][0])
-    by_purpose = {purpose["purpose"]: purpose for purpose in product["purposes"]}
-    assert "keep" in by_purpose["handhaving"]["fields"]["naam.achternaam"]
-    assert all(purpose["fields"] for purpose in product["purposes"])
-    assert [step["step"] for step in held["howToRequest"]][:2] == ["check", "request"]
-    assert "gent-parkeren" not in answer.text  # who has an agreement is not for everyone
-
-
-async def test_the_catalogue_as_linked_data(world) -> None:
-    accepting = {**bearer("foreign"), "Accept": "application/ld+json"}
-    answer = await world.http.get("/v1/catalogue", headers=accepting)
-    assert answer.headers["content-type"].startswith("application/ld+json")
-    (dataset,) = answer.json()["dcat:dataset"]
-    assert (dataset["@type"], dataset["dct:identifier"]) == ("dcat:Dataset", "rijksregister/persoon.v1")
-    assert (await world.http.get("/v1/catalogue")).status_code == 401

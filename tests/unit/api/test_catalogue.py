@@ -1,0 +1,109 @@
+"""The catalogue: what may be asked and how, as DCAT-AP-VL too, and the topics that a caller may read as AsyncAPI."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rdflib import DCAT, DCTERMS, RDF, Literal
+
+from broker.model.agreement import State
+from broker.model.facts import FactType
+from tests.unit.api.conftest import EGRESS, ROOT, World, bearer
+from tests.unit.schema.published_types import graph as parsed
+
+OWN = "delivery.gent-parkeren.parkeren"
+
+
+async def topics(world: World, who: str | None) -> dict[str, Any]:
+    answer = await world.http.get("/v1/catalogue/asyncapi", headers=bearer(who) if who else {})
+    assert answer.status_code == 200, answer.text
+    held: dict[str, Any] = answer.json()
+    return held
+
+
+async def test_the_catalogue_says_what_may_be_asked_and_how(world: World) -> None:
+    answer = await world.http.get("/v1/catalogue", headers=bearer("foreign"))
+    held = answer.json()
+    (product,) = held["items"]
+    assert (product["source"], product["id"]) == ("rijksregister", "persoon.v1")
+    assert {"path", "class", "iri", "doc"} == set(product["fields"][0])
+    by_purpose = {purpose["purpose"]: purpose for purpose in product["purposes"]}
+    assert "keep" in by_purpose["handhaving"]["fields"]["naam.achternaam"]
+    assert all(purpose["fields"] for purpose in product["purposes"])
+    assert [step["step"] for step in held["howToRequest"]][:2] == ["check", "request"]
+    assert "gent-parkeren" not in answer.text  # who has an agreement is not for everyone
+
+
+@pytest.mark.parametrize(("accept", "form"), [("application/ld+json", "json-ld"), ("text/turtle", "turtle")])
+async def test_the_catalogue_as_linked_data(world: World, accept: str, form: str) -> None:
+    answer = await world.http.get("/v1/catalogue", headers={**bearer("foreign"), "Accept": accept})
+    assert (answer.headers["content-type"].partition(";")[0], answer.headers["vary"]) == (accept, "Accept")
+    graph = parsed(answer.text, form)
+    (dataset,) = graph.subjects(RDF.type, DCAT.Dataset)
+    assert graph.value(dataset, DCTERMS.identifier) == Literal("rijksregister/persoon.v1")
+    assert graph.value(dataset, DCTERMS.issued) is not None
+    assert str(graph.value(dataset, DCAT.landingPage)).startswith(str(world.http.base_url))
+    assert "gent-parkeren" not in answer.text
+
+
+async def test_what_a_product_conforms_to_can_be_fetched(world: World) -> None:
+    answer = await world.http.get("/v1/catalogue", headers={**bearer("agency"), "Accept": "text/turtle"})
+    own = str(world.http.base_url)
+    standards = {str(each) for each in parsed(answer.text, "turtle").objects(None, DCTERMS.conformsTo)}
+    ours = sorted(each for each in standards if each.startswith(own))
+    assert [each.rpartition("/")[2] for each in ours] == ["context", "shape"]
+    context, shape = [await world.http.get(each, headers=bearer("agency")) for each in ours]
+    assert "naam" in context.json()["@context"]
+    assert len(parsed(shape.text, "turtle"))
+    assert (await world.http.get(ours[0].replace("persoon", "niets"), headers=bearer("agency"))).status_code == 404
+
+
+async def test_a_caller_sees_its_own_topics_with_the_schema_it_receives(world: World) -> None:
+    held = await topics(world, "agency")
+    assert list(held["channels"]) == [OWN]  # `wachtend` is not active
+    assert held["components"]["messages"][f"{OWN}.v1"]["payload"]["schema"] == json.loads(EGRESS)
+    assert list((await topics(world, "foreign"))["channels"]) == ["delivery.jeugddienst-leuven.jeugd"]
+
+
+@pytest.mark.parametrize("who", ["source", "other-source", "operator"])
+async def test_who_reads_no_topic_sees_none(world: World, who: str) -> None:
+    held = await topics(world, who)
+    assert held["channels"] == held["operations"] == {}
+    assert "gent-parkeren" not in json.dumps(held)
+
+
+async def test_a_revoked_agreement_has_no_topic_any_more(world: World) -> None:
+    await world.control.append(FactType.AGREEMENT_REVOKED, "agreement/parkeren", {"id": "parkeren"}, by="rijksregister")
+    assert world.entry("parkeren").state is State.REVOKED
+    assert (await topics(world, "agency"))["channels"] == {}
+
+
+async def test_without_a_credential_only_names_of_types_are_told(world: World) -> None:
+    held = await topics(world, None)
+    assert held["channels"] == held["operations"] == {}
+    assert list(held["components"]["messages"]) == ["persoon.v1"]
+    told = json.dumps(held)
+    assert not [each for each in ("payload", "gent-parkeren", "rijksregister", "delivery.") if each in told]
+
+
+async def test_a_wrong_credential_is_not_taken_for_none(world: World) -> None:
+    answer = await world.http.get("/v1/catalogue/asyncapi", headers={"Authorization": "Bearer dn_c1_mis"})
+    assert answer.status_code == 401
+
+
+async def test_addresses_are_those_that_others_reach(world: World) -> None:
+    app = world.http._transport.app
+    app.state.services = replace(app.state.services, public_url="https://broker.example/uitwisseling")
+    held = await topics(world, "agency")
+    registries = {each["bindings"]["kafka"]["schemaRegistryUrl"] for each in held["servers"].values()}
+    assert registries == {"https://broker.example/uitwisseling"}
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    page = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:unit|contract)/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 10
+    tests = ROOT / "tests"
+    assert [each for path, each in named if f"def {each}" not in (tests / path).read_text(encoding="utf-8")] == []
