@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import fastavro
 import httpx
 import pytest
 from confluent_kafka import Consumer
@@ -20,6 +22,7 @@ from broker.control.log import ControlLog
 from broker.errors import Unauthenticated
 from broker.kafka.clients import KafkaAccess, probe
 from broker.model import topics
+from broker.model.record import WIRE_HEADER_BYTES
 from broker.testing import wait_until
 from tests.faults.crowd import PRODUCT, SOURCE, TOPIC, Crowd
 from tests.stage import ROOT, Stage, installation
@@ -121,6 +124,15 @@ async def first_of(consumer: Consumer) -> Any:
     return await wait_until(lambda: asyncio.to_thread(consumer.poll, 1.0), timeout=60)
 
 
+def described(document: Mapping[str, Any], message: Any) -> bool:
+    """Whether the AsyncAPI document has this record: its topic, its headers, and a schema that reads all of its bytes."""
+    said = document["components"]["messages"][f"{message.topic()}.v1"]
+    assert list(document["channels"]) == [message.topic()]
+    names, body = {name for name, _ in message.headers()}, BytesIO(message.value()[WIRE_HEADER_BYTES:])
+    assert fastavro.schemaless_reader(body, fastavro.parse_schema(said["payload"]["schema"]), None)
+    return set(said["headers"]["required"]) <= names <= set(said["headers"]["properties"]) and not body.read()
+
+
 async def refused(access: KafkaAccess) -> bool:
     try:
         await probe(access)
@@ -168,6 +180,7 @@ async def test_from_the_catalogue_to_the_first_record_without_anybodys_hand(
         message = await first_of(consumer)
         assert message.error() is None
         assert message.key().decode() == item["key"]
+        assert described(await call(stage, held["token"], "GET", "/v1/catalogue/asyncapi"), message)
     status = await call(stage, held["token"], "GET", f"/v1/agreements/{agreement}/subscription")
     assert status["exits"]["http"]["handedOut"] > 0
     assert (status["lastDelivery"] is not None, status["alerts"]) == (True, [])
