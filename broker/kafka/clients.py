@@ -7,6 +7,7 @@ idempotent with acks=all. Clients are returned unstarted: the caller starts and 
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -204,12 +205,23 @@ async def probe(access: KafkaAccess, *, timeout_s: float = 5.0) -> None:
         raise KafkaUnavailable("Kafka is starting: no broker has joined it yet")
 
 
-async def _brokers_seen(access: KafkaAccess, timeout_s: float) -> int:
-    """Number of brokers in a node's answer. One bare connection: the client itself hides why a login failed."""
-    host, port, _ = collect_hosts(access.bootstrap)[0]
+async def connected(access: KafkaAccess, *, timeout_s: float) -> Any:
+    """One bare connection to the first node that takes our login; raises what the last one did.
+
+    For a request of which clients know nothing, or whose refusal they would hide.
+    """
     arguments = access.for_aiokafka()
-    del arguments["bootstrap_servers"]
-    connection = await create_conn(host, port, request_timeout_ms=int(timeout_s * 1000), **arguments)
+    *others, last = collect_hosts(arguments.pop("bootstrap_servers"))
+    arguments["request_timeout_ms"] = int(timeout_s * 1000)
+    for host, port, _ in others:
+        with suppress(KafkaError, TimeoutError, OSError):
+            return await create_conn(host, port, **arguments)
+    return await create_conn(last[0], last[1], **arguments)
+
+
+async def _brokers_seen(access: KafkaAccess, timeout_s: float) -> int:
+    """Number of brokers in a node's answer."""
+    connection = await connected(access, timeout_s=timeout_s)
     try:
         return len((await connection.send(MetadataRequest([]))).brokers)
     finally:

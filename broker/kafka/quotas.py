@@ -5,10 +5,9 @@ takes them; it asks the controller itself.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.admin import DescribeClientQuotasRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -16,7 +15,7 @@ from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schem
 from confluent_kafka import KafkaError as LibrdkafkaError
 
 from broker.errors import Forbidden, KafkaUnavailable
-from broker.kafka.clients import KafkaAccess
+from broker.kafka.clients import KafkaAccess, connected
 from broker.kafka.requests import Patience, translated
 
 NAMES = ("consumer_byte_rate", "producer_byte_rate", "request_percentage")
@@ -101,7 +100,7 @@ class UserQuotas:
     async def _node(self) -> AsyncIterator[_Ask]:
         """A connection of its own to a node that answers: these requests are rare."""
         try:
-            connection = await self._connected()
+            connection = await connected(self._access, timeout_s=self._timeout_s)
             try:
                 yield connection.send
             finally:
@@ -110,13 +109,3 @@ class UserQuotas:
             raise Forbidden("Kafka refuses this to our credentials", operator=type(error).__name__) from error
         except (KafkaError, TimeoutError, OSError) as error:
             raise KafkaUnavailable("Kafka did not take a quota", operator=type(error).__name__) from error
-
-    async def _connected(self) -> Any:
-        """To the first node that takes our login; what the last one raises."""
-        arguments = self._access.for_aiokafka()
-        *others, last = collect_hosts(arguments.pop("bootstrap_servers"))
-        arguments["request_timeout_ms"] = int(self._timeout_s * 1000)
-        for host, port, _ in others:
-            with suppress(KafkaError, TimeoutError, OSError):
-                return await create_conn(host, port, **arguments)
-        return await create_conn(last[0], last[1], **arguments)
