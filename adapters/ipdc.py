@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-import httpx
 from rdflib import DCAT, DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace
 from rdflib.term import Node, URIRef
 
@@ -38,7 +37,7 @@ from adapters.ipdc_parts import (
     worded,
 )
 from adapters.sdk import Broken, Change, Ignored, Item
-from adapters.sources import Document, documents, fetch, from_cursor, is_feed, local_path, whole_seconds
+from adapters.sources import Document, from_cursor, whole_seconds
 from broker.errors import PoisonRecord
 
 PRODUCT = "dienst.v1"
@@ -64,13 +63,7 @@ class IpdcAdapter:
 
     async def changes(self, cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
         """Per document: an item per instance or concept in the order of their IRIs, or one if it holds none."""
-        pages = []
-        if is_feed(self.source):
-            async with httpx.AsyncClient(headers={"accept": rdf.ACCEPT}) as client:
-                pages.append(await fetch(client, self.source))
-        else:
-            pages += [page async for page in documents(local_path(self.source), rdf.SUFFIXES)]
-        found = [item for page in pages for item in items_of(page, self.contexts)]
+        found = [item for page in await rdf.documents_of(self.source) for item in items_of(page, self.contexts)]
         async for item, after in from_cursor(found, cursor):
             yield item, after
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import httpx
 from rdflib import FOAF, ORG, RDF, Graph, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf
 from adapters.sdk import Broken, Change, Ignored, Item
-from adapters.sources import Document, documents, fetch, from_cursor, is_feed, local_path, whole_seconds
+from adapters.sources import Document, from_cursor, whole_seconds
 from broker.errors import PoisonRecord
 
 PRODUCT = "mandataris.v1"
@@ -47,13 +46,7 @@ class MandatarissenAdapter:
 
     async def changes(self, cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
         """One item per holder in the order of their IRIs, or per document that has none."""
-        pages = []
-        if is_feed(self.source):
-            async with httpx.AsyncClient(headers={"accept": rdf.ACCEPT}) as client:
-                pages.append(await fetch(client, self.source))
-        else:
-            pages += [page async for page in documents(local_path(self.source), rdf.SUFFIXES)]
-        found = [item for page in pages for item in items_of(page)]
+        found = [item for page in await rdf.documents_of(self.source) for item in items_of(page)]
         async for item, after in from_cursor(found, cursor):
             yield item, after
 

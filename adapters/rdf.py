@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import httpx
 import rdflib
 from rdflib import RDF, Graph
 from rdflib.term import Node, URIRef
 
-from adapters.sources import Document
+from adapters.sources import Document, documents, fetch, is_feed, local_path
 from broker.errors import PoisonRecord
 from broker.schema.oslo import Known, OnUnknown, Unknown, Vocabulary, admitted
 
@@ -40,6 +41,14 @@ _FORMATS = {
 Contexts = Mapping[str, Mapping[str, Any]]
 BUNDLED_CONTEXTS: Contexts = MappingProxyType({})
 """Contexts by address. One enters by review, never at run time: whoever writes a context decides what data mean."""
+
+
+async def documents_of(source: str) -> list[Document]:
+    """Every document of a folder, or the one of a file or an address; raises `Retriable`."""
+    if is_feed(source):
+        async with httpx.AsyncClient(headers={"accept": ACCEPT}) as client:
+            return [await fetch(client, source)]
+    return [document async for document in documents(local_path(source), SUFFIXES)]
 
 
 def graph_of(document: Document, contexts: Contexts = BUNDLED_CONTEXTS) -> Graph:

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 
+from broker.control.views import Control
 from broker.errors import Conflict, Forbidden, Invalid, KafkaUnavailable, NotFound
 from broker.model import topics
 from broker.model.adapter_certificates import AdapterCertificate, Standing
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.stopping import stop_quietly
 
 FRESH = timedelta(days=30)
@@ -25,20 +26,6 @@ FRESH = timedelta(days=30)
 _AHEAD = timedelta(hours=1)
 _FENCING_S = 10.0
 _GOOD = frozenset({"passed", "not-applicable"})
-
-
-class Control(Protocol):
-    """The control log: replayed, and appended to."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: dict[str, Any], *, by: str) -> int:
-        """Append a fact; raises `Conflict` where it was not accepted."""
 
 
 class Clients(Protocol):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from broker.control.views import Replayed
 from broker.model.agreement import State
-from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
 
 _GRACE = timedelta(seconds=30)
@@ -23,14 +23,6 @@ _LOOKED_BACK = timedelta(days=16)
 
 _EVERY_S = 15.0
 _GONE = frozenset({State.REVOKED, State.ENDED})
-
-
-class Control(Protocol):
-    """The replayed control log; `broker.control.log` behind it."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
 
 
 class Agreements(Protocol):
@@ -44,7 +36,7 @@ class Agreements(Protocol):
 class Aftercare:
     """Looks after every stop and amendment of the last days once; `report` hears of what failed and is tried again."""
 
-    control: Control
+    control: Replayed
     agreements: Agreements
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     report: Callable[[Exception], None] = lambda _error: None

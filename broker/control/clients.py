@@ -1,28 +1,13 @@
 """OAuth clients of outside issuers: which organisation each acts as, on the word of the operator, never of a token."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
+from broker.control.views import Control
 from broker.errors import Conflict, Invalid, NotFound
 from broker.model import roles
-from broker.model.facts import BoundClient, ControlState, FactType
+from broker.model.facts import BoundClient, FactType
 
 _LONGEST = 255
-
-
-class Control(Protocol):
-    """The replayed control log, and its writer."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: Mapping[str, Any], *, by: str) -> int:
-        """Write a fact; raises `Conflict` if another came first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -18,10 +17,10 @@ from broker.control.keys import LANE, KeyStore
 from broker.control.log import Clients
 from broker.control.subjects import canonical_subject
 from broker.control.tail import Tail
+from broker.control.views import Replayed
 from broker.errors import Conflict, Invalid, KafkaUnavailable, NotFound
 from broker.model import topics
 from broker.model.agreement import Consent, GivenBy
-from broker.model.facts import ControlState
 from broker.model.keyed import lane_key, lane_of
 from broker.model.lifecycle import AgreementEntry
 from broker.model.wall import SubjectWall
@@ -30,14 +29,6 @@ from broker.schema.narrowing import can_leave_out
 from broker.stopping import stop_quietly
 
 _WRITE_S = 10.0
-
-
-class Control(Protocol):
-    """The replayed control log."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
 
 
 class Consents:
@@ -49,7 +40,7 @@ class Consents:
     def __init__(
         self,
         clients: Clients,
-        control: Control,
+        control: Replayed,
         keys: KeyStore,
         wall: SubjectWall,
         lanes: int,

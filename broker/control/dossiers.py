@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -33,10 +33,10 @@ from broker.control.registrations import (
 )
 from broker.control.subjects import Refusal, about_person, canonical_subject, read_subject
 from broker.control.tail import Tail
+from broker.control.views import Replayed
 from broker.errors import Invalid, KafkaUnavailable, NotFound, Retriable, UnknownSubject
 from broker.model import topics
 from broker.model.agreement import Dossier
-from broker.model.facts import ControlState
 from broker.model.keyed import delivery_key, digest, lane_key, lane_of
 from broker.model.wall import SubjectWall
 from broker.stopping import stop_quietly
@@ -51,14 +51,6 @@ _BATCH = 1_000
 _FIRST_SWEEP_S, _SWEEP_S = 60.0, 3600.0
 _CURSOR_DIGITS = 32
 _Row = TypeVar("_Row", Opening, Closing)
-
-
-class Control(Protocol):
-    """The replayed control log."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +79,7 @@ class Dossiers:
     def __init__(
         self,
         clients: Clients,
-        control: Control,
+        control: Replayed,
         keys: KeyStore,
         wall: SubjectWall,
         lanes: int,

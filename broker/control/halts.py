@@ -4,35 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
 
 from broker.control.barriers import Barriers, Stopped
 from broker.control.enforcement import Enforcement
+from broker.control.views import Control
 from broker.errors import Invalid, NotFound
 from broker.model import topics
 from broker.model.agreement import State
 from broker.model.barrier import HALTED
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.model.lifecycle import AgreementEntry
 from broker.model.notice import NoticeReason
 from broker.model.push_book import BEGINS_WITHIN_S
 
 ANNOUNCED = frozenset({NoticeReason.OUTAGE, NoticeReason.DEPRECATION, NoticeReason.INFORMATION})
 """What may be announced; the other notices are the broker's own."""
-
-
-class Control(Protocol):
-    """The control log: replayed, and appended to."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: dict[str, Any], *, by: str) -> int:
-        """Append a fact; raises `Conflict` where it was not accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from broker.control import keys
-from broker.control.clients import Control
 from broker.control.keys import KeyStore
+from broker.control.views import Control
 from broker.model.credentials import Credential
 from broker.model.facts import FactType
 

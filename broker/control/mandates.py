@@ -3,27 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from broker.control.views import Control
 from broker.errors import Invalid, NotFound
 from broker.model import topics
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.model.mandates import Mandate
 from broker.model.roles import PROCESSOR
-
-
-class Control(Protocol):
-    """The control log: replayed, and appended to."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: dict[str, Any], *, by: str) -> int:
-        """Append a fact; raises `Conflict` where it was not accepted."""
 
 
 class Rights(Protocol):

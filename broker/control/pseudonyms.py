@@ -9,31 +9,21 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.control import keys
+from broker.control import keys, views
 from broker.control.keys import KeyStore
 from broker.control.pseudonym_map import Scope, public_key, sealed
 from broker.errors import Conflict, Invalid, NotFound, Stale
 from broker.model.agreement import Agreement, State, Transform
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.model.keyed import pseudonym
 from broker.policy import documents
 
 
-class Control(Protocol):
-    """The replayed control log, and its writer."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
+class Control(views.Control, Protocol):
+    """The replayed control log, its writer, and whether it keeps up."""
 
     def fresh(self) -> bool:
         """Whether this process keeps up with the control log (design R6)."""
-
-    async def append(self, kind: FactType, aggregate: str, data: dict[str, str | int], *, by: str) -> int:
-        """Write a fact; raises `Conflict` if another came first."""
 
 
 class Population(Protocol):

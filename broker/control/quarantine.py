@@ -5,14 +5,15 @@ later note on the same coordinates, in the same topic: that is how an item is cl
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from broker.control.views import Control
 from broker.errors import Conflict, NotFound
 from broker.model import topics
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.model.quarantine_book import Outcome, Place, Retry
 from broker.model.record import header, trace_id_of
 
@@ -82,20 +83,6 @@ class Past(Protocol):
 
     async def record_at(self, topic: str, lane: int, offset: int) -> Any | None:
         """The record at these coordinates; None where it is compacted away."""
-
-
-class Control(Protocol):
-    """The control log: replayed, and appended to."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: Mapping[str, Any], *, by: str) -> int:
-        """Append a fact; raises `Conflict` where it was not accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
@@ -20,22 +19,14 @@ from broker.control.log import Clients
 from broker.control.replacement_records import NONCE_BYTES, ReplacementBook, replaced_record, replaces_record
 from broker.control.subjects import canonical_subject
 from broker.control.tail import Tail
+from broker.control.views import Replayed
 from broker.errors import Conflict, Invalid, KafkaUnavailable, NotFound, NotYetKnown
 from broker.model import topics
-from broker.model.facts import ControlState
 from broker.model.keyed import lane_key, lane_of
 from broker.model.wall import SubjectWall
 from broker.stopping import stop_quietly
 
 _WRITE_S = 10.0
-
-
-class Control(Protocol):
-    """The replayed control log."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +44,7 @@ class Replacements:
     def __init__(
         self,
         clients: Clients,
-        control: Control,
+        control: Replayed,
         keys: KeyStore,
         wall: SubjectWall,
         lanes: int,

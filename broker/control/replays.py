@@ -2,25 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
+from broker.control.views import Control
 from broker.errors import Conflict, Invalid, NotFound
 from broker.model.agreement import State
-from broker.model.facts import ControlState, FactType, Replay
-
-
-class Control(Protocol):
-    """The control log: replayed, and appended to."""
-
-    @property
-    def state(self) -> ControlState:
-        """Everything known up to the last fact applied."""
-
-    async def read_to_head(self) -> int:
-        """Apply all facts up to the log's present head."""
-
-    async def append(self, kind: FactType, aggregate: str, data: dict[str, str | None], *, by: str) -> int:
-        """Append a fact; raises `Conflict` where it was not accepted."""
+from broker.model.facts import FactType, Replay
 
 
 @dataclass(frozen=True, slots=True)
