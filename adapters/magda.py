@@ -3,12 +3,13 @@
 The source is a folder of answers (read recursively, in the order of the paths), one file, or a feed over HTTP whose
 documents hold any number of answers and name the next document in a `Link: rel="next"` header.
 
+Proofs, files and rights are one change per person of an answer, with all that the answer states of that person.
 Two answers about the same person are two changes: each is the complete state as MAGDA gave it, and the later path
 wins. Their source ids differ, so a second reading finds both unchanged and publishes neither.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -17,14 +18,14 @@ from xml.etree.ElementTree import Element
 import httpx
 
 from adapters import magda_xml as xml
-from adapters.magda_bewijs import bewijs
-from adapters.magda_dossier import dossier
+from adapters.magda_bewijs import bewijzen
+from adapters.magda_dossier import dossiers
 from adapters.magda_gezin import gezin
 from adapters.magda_onderneming import onderneming
-from adapters.magda_perceel import perceel
+from adapters.magda_perceel import perceel, superseded
 from adapters.magda_persoon import persoon
 from adapters.magda_services import LEFT_OUT, refusal
-from adapters.magda_steunmaatregel import steunmaatregel
+from adapters.magda_steunmaatregel import steunmaatregelen
 from adapters.magda_vestiging import vestiging
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import Document, documents, fetch, from_cursor, is_feed, local_path
@@ -62,6 +63,19 @@ class _Part:
     read: Callable[[Element, Element, Head], list[dict[str, Any]]]
     absent: str = ""
     nobody: str = ""
+    superseded: Callable[[Sequence[Element]], Collection[int]] = lambda _elements: ()
+    """Places of elements that state what a later one of the same subject replaces: a record is what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PerPerson:
+    """One product of an answer whose elements, at `path`, are together the state of each person whom they are about."""
+
+    product: str
+    path: str
+    read: Callable[[Sequence[Element], Head], Sequence[dict[str, Any] | PoisonRecord]]
+    absent: str
+    nobody: str = ""
 
 
 def _enterprise(_answer: Element, element: Element, head: Head) -> list[dict[str, Any]]:
@@ -77,15 +91,22 @@ _PERSONS = _Part(PERSON, "Inhoud/Persoon", _person, "NO_PERSON")
 _ENTERPRISES = _Part(ORGANISATION, "Inhoud/Onderneming", _enterprise, "NO_ENTERPRISE")
 _SITES = _Part(SITE, "Inhoud/Onderneming/Vestigingen/Vestiging", vestiging)
 _HOUSEHOLDS = _Part(HOUSEHOLD, "Inhoud/Gezinsleden", gezin, "NO_HOUSEHOLD", "NO_HOUSEHOLD")
-_DIPLOMAS = _Part(DIPLOMA, "Inhoud/Bewijzen/Bewijs", bewijs, "NO_DIPLOMA")
-_CASES = _Part(
-    CASE, "Inhoud/Dossiers/Dossier/DossierMutaties/DossierMutatie", dossier, "NO_CASE", "SUBJECT_NOT_A_PERSON"
+_DIPLOMAS = _PerPerson(DIPLOMA, "Inhoud/Bewijzen/Bewijs", bewijzen, "NO_DIPLOMA")
+_CASES = _PerPerson(
+    CASE, "Inhoud/Dossiers/Dossier/DossierMutaties/DossierMutatie", dossiers, "NO_CASE", "SUBJECT_NOT_A_PERSON"
 )
-_MEASURES = _Part(MEASURE, "Inhoud/StatusRechtOndersteuningen/StatusRechtOndersteuning", steunmaatregel, "NO_MEASURE")
+_MEASURES = _PerPerson(
+    MEASURE, "Inhoud/StatusRechtOndersteuningen/StatusRechtOndersteuning", steunmaatregelen, "NO_MEASURE"
+)
 _PARCELS = _Part(
-    PARCEL, "Inhoud/Eigendom/Eigendomstoestanden/Eigendomstoestand/Perceel", perceel, "NO_PARCEL", "PART_OF_A_PARCEL"
+    PARCEL,
+    "Inhoud/Eigendom/Eigendomstoestanden/Eigendomstoestand/Perceel",
+    perceel,
+    "NO_PARCEL",
+    "PART_OF_A_PARCEL",
+    superseded,
 )
-_MAPPED = MappingProxyType(
+_MAPPED: Mapping[tuple[str, str], tuple[_Part | _PerPerson, ...]] = MappingProxyType(
     {
         ("GeefPersoon", "02.02.0000"): (_PERSONS,),
         ("GeefGezinssamenstelling", "02.00.0000"): (_HOUSEHOLDS,),
@@ -171,14 +192,34 @@ def _answers(place: str, reply: Element) -> list[Item]:
     ]
 
 
-def _items(place: str, part: _Part, reply: Element, answer: Element) -> list[Item]:
+def _items(place: str, part: _Part | _PerPerson, reply: Element, answer: Element) -> list[Item]:
     """What one answer holds of one product: a change per element and subject, or why there is none."""
     elements = answer.findall(part.path)
     if not elements:
         return [Ignored(place, refusal(answer) or part.absent)] if part.absent else []
+    if isinstance(part, _PerPerson):
+        return _per_person(f"{place}.{part.product}", part, reply, elements)
+    earlier = part.superseded(elements)
+    items: list[Item] = []
+    for number, element in enumerate(elements):
+        if number in earlier:
+            items.append(Ignored(f"{place}.{part.product}.{number}", "VERSION_SUPERSEDED"))
+        else:
+            items += _stated(place, part, number, reply, element, answer)
+    return items
+
+
+def _per_person(place: str, part: _PerPerson, reply: Element, elements: Sequence[Element]) -> list[Item]:
+    try:
+        found = part.read(elements, _head(reply))
+    except PoisonRecord as error:
+        return [Broken(place, error.reason, error.path, part.product)]
     return [
-        item for number, element in enumerate(elements) for item in _stated(place, part, number, reply, element, answer)
-    ]
+        Broken(f"{place}.{index}", each.reason, each.path, part.product)
+        if isinstance(each, PoisonRecord)
+        else Change(f"{place}.{index}", part.product, each)
+        for index, each in enumerate(found)
+    ] or [Ignored(place, part.nobody)]
 
 
 def _stated(place: str, part: _Part, number: int, reply: Element, element: Element, answer: Element) -> list[Item]:
@@ -191,7 +232,7 @@ def _stated(place: str, part: _Part, number: int, reply: Element, element: Eleme
         return [Broken(source_id, error.reason, error.path, part.product)]
     if not values:
         return [Ignored(source_id, part.nobody)]
-    several = len(values) > 1 or part in (_HOUSEHOLDS, _CASES)
+    several = len(values) > 1 or part is _HOUSEHOLDS
     return [
         Change(f"{source_id}.{index}" if several else source_id, part.product, value)
         for index, value in enumerate(values)

@@ -1,14 +1,15 @@
-"""MAGDA GeefBewijs 02.00 (the database of diplomas and certificates, LED) → diploma.v1, one proof each.
+"""MAGDA GeefBewijs 02.00 (the database of diplomas and certificates, LED) → diploma.v1, all proofs of a person.
 
 Deliberately not mapped: references of the supplier, and free text that repeats the name.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from adapters import magda_xml as xml
+from adapters.magda_per_person import only_person, per_person
 from broker.errors import PoisonRecord
 
 Value = dict[str, Any]
@@ -25,18 +26,18 @@ _BELGIAN_DAY = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
 _LARGEST_INT = 2**31 - 1
 
 
-def bewijs(_answer: Element, proof: Element, head: Mapping[str, Any]) -> list[Value]:
-    """The value of diploma.v1 for one `Bewijs`; `head` holds the first five fields.
+def bewijzen(proofs: Sequence[Element], head: Mapping[str, Any]) -> list[Value | PoisonRecord]:
+    """A value of diploma.v1 for each person of an answer's `Bewijs` elements; `head` holds the first five fields.
 
-    Raises `PoisonRecord` (FIELD_MISSING, INSZ_INVALID, DATE_INVALID, NUMBER_INVALID) with a schema path.
+    In the place of a value, why there is none: FIELD_MISSING, INSZ_INVALID, DATE_INVALID, NUMBER_INVALID with a schema
+    path.
     """
-    insz = xml.insz(proof, "PersoonUitgereikt/INSZ", "insz")
-    if insz is None:
-        raise PoisonRecord("FIELD_MISSING", "insz")
+    return per_person(proofs, only_person("PersoonUitgereikt/INSZ"), _proof, "bewijzen", head)
+
+
+def _proof(proof: Element, _insz: str) -> Value:
     basis, derived = proof.find("Basis"), proof.find("Afgeleid")
-    value = {
-        **head,
-        "insz": insz,
+    return {
         "referte": xml.required(proof, "BewijsrefertesLed/Bewijsreferte", "referte"),
         "naam": xml.required(basis, "VolledigeNaam", "naam"),
         "bewijstype": xml.required(basis, "Bewijstype/Naam", "bewijstype"),
@@ -52,7 +53,6 @@ def bewijs(_answer: Element, proof: Element, head: Mapping[str, Any]) -> list[Va
         "status": xml.text(proof, "BewijsstatusLed/Code"),
         "gewijzigd": _changed(proof),
     }
-    return [value]
 
 
 def _coded(element: Element | None, name: str) -> Value | None:

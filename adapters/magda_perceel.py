@@ -2,10 +2,11 @@
 
 The answer writes a CaPaKey in parts. Deliberately not mapped: owners, their rights and shares, cadastral income,
 buildings, addresses (they have no IRI here), and patrimonial parcels that are a part of a parcel (an apartment): their
-nature and surface are not the parcel's.
+nature and surface are not the parcel's. Of one parcel in several states the last one counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -25,23 +26,48 @@ def perceel(_answer: Element, parcel: Element, head: Mapping[str, Any]) -> list[
 
     Raises `PoisonRecord` (FIELD_MISSING, CAPAKEY_INVALID, NUMBER_INVALID) with a schema path.
     """
-    named = parcel.find("Identificatie")
-    if (xml.text(named, "Partitie") or _WHOLE) != _WHOLE:
+    if not _whole(parcel):
         return []
-    capakey = _capakey(named)
-    ended = any(xml.text(parcel, f"PeriodeGeldigheidPerceel/{name}") for name in ("Einde", "JaarEinde"))
+    capakey = _capakey(parcel.find("Identificatie"))
     value = {
         **head,
         "identificator": f"{_IRI}{capakey.replace('/', '-')}",
         "capakey": capakey,
         "versie": None,
-        "status": "gehistoreerd" if ended else "gerealiseerd",
+        "status": "gehistoreerd" if _ended(parcel) else "gerealiseerd",
         "adressen": [],
         "gemeente": _municipality(parcel),
         "aard": _nature(parcel),
         "oppervlakte": _surface(parcel),
     }
     return [value]
+
+
+def superseded(parcels: Sequence[Element]) -> set[int]:
+    """Places of those `Perceel` elements that another state of the same parcel follows: one that lasts, else one that
+    began later, else one that the answer has later.
+    """  # noqa: D205 - the first sentence needs two lines
+    states: dict[str, list[int]] = {}
+    for place, parcel in enumerate(parcels):
+        with suppress(PoisonRecord):  # reading it tells why
+            capakey = _capakey(parcel.find("Identificatie"))
+            if _whole(parcel):
+                states.setdefault(capakey, []).append(place)
+    last = {max(places, key=lambda place: (_standing(parcels[place]), place)) for places in states.values()}
+    return {place for places in states.values() for place in places} - last
+
+
+def _whole(parcel: Element) -> bool:
+    return (xml.text(parcel, "Identificatie/Partitie") or _WHOLE) == _WHOLE
+
+
+def _ended(parcel: Element) -> bool:
+    return any(xml.text(parcel, f"PeriodeGeldigheidPerceel/{name}") for name in ("Einde", "JaarEinde"))
+
+
+def _standing(parcel: Element) -> tuple[bool, str]:
+    began = (xml.text(parcel, f"PeriodeGeldigheidPerceel/{name}") for name in ("Begin", "JaarBegin"))
+    return not _ended(parcel), next(filter(None, began), "")
 
 
 def _capakey(named: Element | None) -> str:

@@ -1,27 +1,28 @@
-"""MAGDA GeefStatusRechtOndersteuningen 02.00 → steunmaatregel.v1, one right each."""
+"""MAGDA GeefStatusRechtOndersteuningen 02.00 → steunmaatregel.v1, all rights of a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from adapters import magda_xml as xml
+from adapters.magda_per_person import only_person, per_person
 from broker.errors import PoisonRecord
 
 Value = dict[str, Any]
 
 
-def steunmaatregel(_answer: Element, right: Element, head: Mapping[str, Any]) -> list[Value]:
-    """The value of steunmaatregel.v1 for one `StatusRechtOndersteuning`; `head` holds the first five fields.
+def steunmaatregelen(rights: Sequence[Element], head: Mapping[str, Any]) -> list[Value | PoisonRecord]:
+    """A value of steunmaatregel.v1 for each person of an answer's `StatusRechtOndersteuning` elements; `head` holds the
+    first five fields.
 
-    Raises `PoisonRecord` (FIELD_MISSING, INSZ_INVALID, DATE_INVALID) with a schema path.
-    """
-    insz = xml.insz(right, "INSZ", "insz")
-    if insz is None:
-        raise PoisonRecord("FIELD_MISSING", "insz")
+    In the place of a value, why there is none: FIELD_MISSING, INSZ_INVALID, DATE_INVALID with a schema path.
+    """  # noqa: D205 - the first sentence needs two lines
+    return per_person(rights, only_person("INSZ"), _right, "maatregelen", head)
+
+
+def _right(right: Element, _insz: str) -> Value:
     period = right.find("Periode")
-    value = {
-        **head,
-        "insz": insz,
+    return {
         "maatregel": _coded(right, "Maatregel", "maatregel"),
         "status": _coded(right, "Status", "status"),
         "datumBeslissing": xml.partial_date(right, "DatumBeslissing", "datumBeslissing"),
@@ -32,7 +33,6 @@ def steunmaatregel(_answer: Element, right: Element, head: Mapping[str, Any]) ->
             "einde": xml.partial_date(period, "Einde", "periode.einde"),
         },
     }
-    return [value]
 
 
 def _coded(right: Element, name: str, field: str) -> Value:

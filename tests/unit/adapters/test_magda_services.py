@@ -72,11 +72,11 @@ async def test_a_household_of_the_older_version_is_the_same(read: Read, roundtri
     assert (home["land"]["iso"], home["begin"]) == ("BEL", "2010-01-01")
 
 
-def case(*subjects: tuple[str, str], more: str = "") -> str:
+def case(*subjects: tuple[str, str], more: str = "", number: str = "7") -> str:
     listed = "".join(
         f"<Subject><Rol>Raadpleger</Rol><Type>{kind}</Type><Sleutel>{key}</Sleutel></Subject>" for kind, key in subjects
     )
-    return f"""<DossierMutatie><Identificatie><Bron>STL</Bron><Dossiernummer>7</Dossiernummer></Identificatie>{more}
+    return f"""<DossierMutatie><Identificatie><Bron>STL</Bron><Dossiernummer>{number}</Dossiernummer></Identificatie>{more}
       <Periode><Begin><Datum>2018-01-01</Datum><Tijd>09:00:00</Tijd></Begin></Periode>
       <Status><Code>Ingediend</Code><Fase>Samenstelling</Fase><Actie><ActieNodig>1</ActieNodig></Actie></Status>
       <Subjecten>{listed}</Subjecten></DossierMutatie>"""
@@ -86,20 +86,55 @@ def cases(*mutations: str) -> str:
     return answer(f"<Dossiers><Dossier><DossierMutaties>{''.join(mutations)}</DossierMutaties></Dossier></Dossiers>")
 
 
-async def test_a_file_is_stated_once_for_each_person_and_never_for_an_enterprise(
+async def test_a_file_is_in_the_record_of_each_person_and_never_of_an_enterprise(
     read: Read, roundtrip: Roundtrip
 ) -> None:
     marks = "<Eigenschappen><Vertrouwelijk>0</Vertrouwelijk><Publiek>1</Publiek></Eigenschappen>"
     shared = case(("PERS", ANN), ("OND", KBO), ("PERS", BOB), more=marks)
-    first, second, third = await read("GeefDossiers", cases(shared, case(("OND", KBO))))
-    assert third == Ignored(third.source_id, "SUBJECT_NOT_A_PERSON")
-    for item, own, other in ((first, ANN, BOB), (second, BOB, ANN)):
+    found = await read("GeefDossiers", cases(shared, case(("OND", KBO), number="8")))
+    assert len({item.source_id for item in found}) == 2
+    for item, own, other in zip(found, (ANN, BOB), (BOB, ANN), strict=True):
         value = roundtrip(item)
         assert (item.product, value["insz"]) == ("dossier.v1", own)
-        assert value["andereBetrokkenen"] == [{"insz": other, "rol": "Raadpleger"}]
-        assert (value["vertrouwelijk"], value["publiek"], value["nietRaadpleegbaar"]) == (False, True, None)
-        assert value["status"]["actieNodig"] is True
-        assert value["periode"] == {"begin": "2018-01-01T09:00:00", "einde": None}
+        [file] = value["dossiers"]
+        assert file["rol"] == "Raadpleger"
+        assert file["andereBetrokkenen"] == [{"insz": other, "rol": "Raadpleger"}]
+        assert (file["vertrouwelijk"], file["publiek"], file["nietRaadpleegbaar"]) == (False, True, None)
+        assert file["status"]["actieNodig"] is True
+        assert file["periode"] == {"begin": "2018-01-01T09:00:00", "einde": None}
+    [only] = await read("GeefDossiers", cases(case(("OND", KBO))))
+    assert only == Ignored(only.source_id, "SUBJECT_NOT_A_PERSON")
+
+
+async def test_a_person_has_each_file_once_in_its_latest_state(read: Read, roundtrip: Roundtrip) -> None:
+    def state(number: str, code: str, moment: str, insz: str = ANN) -> str:
+        stated = f"<Status><DatumModificatie>{moment}</DatumModificatie><Code>{code}</Code>"
+        return case(("PERS", insz), number=number).replace("<Status><Code>Ingediend</Code>", stated)
+
+    found = await read(
+        "GeefDossiers",
+        cases(
+            state("7", "Beslist", "2018-03-01T09:00:00"),
+            state("8", "Betaald", "2018-02-01T09:00:00"),
+            state("7", "Ingediend", "2018-01-01T09:00:00"),
+            state("9", "Ingediend", "2018-01-01T09:00:00"),
+            state("9", "Ingetrokken", "2018-01-01T09:00:00", BOB),
+        ),
+    )
+    ann, bob = [roundtrip(item) for item in found]
+    assert ann["insz"] == ANN
+    assert [(file["identificatie"]["dossiernummer"], file["status"]["code"]) for file in ann["dossiers"]] == [
+        ("7", "Beslist"),
+        ("8", "Betaald"),
+    ]
+    assert [file["status"]["code"] for file in bob["dossiers"]] == ["Ingetrokken"], "of one moment the later counts"
+
+
+async def test_files_that_are_not_wholly_named_are_not_taken_for_one(read: Read) -> None:
+    nameless = case(("PERS", ANN)).replace("<Bron>STL</Bron>", "")
+    broken, good = await read("GeefDossiers", cases(case(("PERS", ANN)), nameless, case(("PERS", BOB), number="8")))
+    assert broken == Broken(broken.source_id, "FIELD_MISSING", "dossiers.identificatie.bron", "dossier.v1")
+    assert good.value["insz"] == BOB
 
 
 PROOF = f"""<Bewijs><BewijsrefertesLed><Bewijsreferte>r-1</Bewijsreferte></BewijsrefertesLed>
@@ -111,28 +146,62 @@ PROOF = f"""<Bewijs><BewijsrefertesLed><Bewijsreferte>r-1</Bewijsreferte></Bewij
   <Afgeleid><ISCEDNiveau><Code>5A</Code></ISCEDNiveau></Afgeleid></Bewijs>"""
 
 
-async def test_a_proof_of_learning(read: Read, roundtrip: Roundtrip) -> None:
-    """One that is broken does not take the next one with it."""
-    good, broken = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}{PROOF.replace('>40<', '>veertig<')}</Bewijzen>"))
-    value = roundtrip(good)
-    assert (value["insz"], value["referte"], value["naam"]) == (ANN, "r-1", "Licentiaat Sociologie")
-    assert value["uitreikingsdatum"] == "2001-06-00"
-    assert value["gewijzigd"] == "2012-01-19T05:23:24"
-    assert value["urenVolwassenenonderwijs"] == 40
-    assert value["onderwerp"] == {"code": None, "naam": "Sociologie"}
-    assert value["iscedNiveau"] == {"code": "5A", "naam": None}
-    assert broken == Broken(broken.source_id, "NUMBER_INVALID", "urenVolwassenenonderwijs", "diploma.v1")
+async def test_a_person_has_all_proofs_of_learning_in_one_record(read: Read, roundtrip: Roundtrip) -> None:
+    second, of_bob = PROOF.replace(">r-1<", ">r-2<"), PROOF.replace(ANN, BOB)
+    found = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}{of_bob}{second}</Bewijzen>"))
+    assert len({item.source_id for item in found}) == 2
+    ann, bob = [roundtrip(item) for item in found]
+    assert (ann["insz"], [proof["referte"] for proof in ann["bewijzen"]]) == (ANN, ["r-1", "r-2"])
+    assert (bob["insz"], [proof["referte"] for proof in bob["bewijzen"]]) == (BOB, ["r-1"])
+    first = ann["bewijzen"][0]
+    assert first["naam"] == "Licentiaat Sociologie"
+    assert first["uitreikingsdatum"] == "2001-06-00"
+    assert first["gewijzigd"] == "2012-01-19T05:23:24"
+    assert first["urenVolwassenenonderwijs"] == 40
+    assert first["onderwerp"] == {"code": None, "naam": "Sociologie"}
+    assert first["iscedNiveau"] == {"code": "5A", "naam": None}
 
 
-async def test_a_right_to_a_measure(read: Read, roundtrip: Roundtrip) -> None:
-    right = f"""<StatusRechtOndersteuningen><StatusRechtOndersteuning><INSZ>{ANN}</INSZ>
+async def test_a_record_that_would_lack_something_is_not_published_and_takes_no_other_with_it(read: Read) -> None:
+    wrong, of_bob = PROOF.replace(">40<", ">veertig<"), PROOF.replace(ANN, BOB)
+    broken, good = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}{of_bob}{wrong}</Bewijzen>"))
+    assert broken == Broken(broken.source_id, "NUMBER_INVALID", "bewijzen.urenVolwassenenonderwijs", "diploma.v1")
+    assert good.value["insz"] == BOB
+
+
+@pytest.mark.parametrize(("number", "reason"), [("", "FIELD_MISSING"), ("90722501083", "INSZ_INVALID")])
+async def test_what_could_be_anyones_keeps_the_whole_answer_back(read: Read, number: str, reason: str) -> None:
+    whose = PROOF.replace(ANN, number)
+    [broken] = await read("GeefBewijs", answer(f"<Bewijzen>{PROOF}{whose}</Bewijzen>"))
+    assert broken == Broken(broken.source_id, reason, "insz", "diploma.v1")
+
+
+@pytest.mark.parametrize(
+    ("product", "array"), [("diploma.v1", "bewijzen"), ("dossier.v1", "dossiers"), ("steunmaatregel.v1", "maatregelen")]
+)
+def test_a_person_who_has_none_left_is_a_record(product: str, array: str, roundtrip: Roundtrip) -> None:
+    head = {
+        "kind": "snapshot",
+        "validFrom": None,
+        "validTo": None,
+        "recordedAt": "2026-07-01T08:21:40Z",
+        "corrects": None,
+    }
+    value = {**head, "insz": ANN, array: []}
+    assert roundtrip(Change("a", product, value)) == value
+
+
+async def test_a_person_has_all_rights_to_measures_in_one_record(read: Read, roundtrip: Roundtrip) -> None:
+    right = f"""<StatusRechtOndersteuning><INSZ>{ANN}</INSZ>
       <Maatregel><Code>VOP</Code></Maatregel><Status><Code>TG</Code><Omschrijving>Toegekend</Omschrijving></Status>
-      <Periode><Begin>2014-01-01</Begin></Periode></StatusRechtOndersteuning></StatusRechtOndersteuningen>"""
-    [item] = await read("GeefStatusRechtOndersteuningen", answer(right))
+      <Periode><Begin>2014-01-01</Begin></Periode></StatusRechtOndersteuning>"""
+    both = f"<StatusRechtOndersteuningen>{right}{right.replace('VOP', 'LDE')}</StatusRechtOndersteuningen>"
+    [item] = await read("GeefStatusRechtOndersteuningen", answer(both))
     value = roundtrip(item)
-    assert (item.product, value["insz"], value["maatregel"]["code"]) == ("steunmaatregel.v1", ANN, "VOP")
-    assert value["status"] == {"code": "TG", "omschrijving": "Toegekend"}
-    assert value["periode"] == {"begin": "2014-01-01", "einde": None}
+    assert (item.product, value["insz"]) == ("steunmaatregel.v1", ANN)
+    assert [each["maatregel"]["code"] for each in value["maatregelen"]] == ["VOP", "LDE"]
+    assert value["maatregelen"][0]["status"] == {"code": "TG", "omschrijving": "Toegekend"}
+    assert value["maatregelen"][0]["periode"] == {"begin": "2014-01-01", "einde": None}
 
 
 def parcel(more: str = "", *, section: str = "B", part: str = "P0000") -> str:
@@ -157,6 +226,16 @@ async def test_a_parcel_is_published_without_its_owners(read: Read, roundtrip: R
     assert plain.value["oppervlakte"] == 231
     assert part == Ignored(part.source_id, "PART_OF_A_PARCEL")
     assert wrong == Broken(wrong.source_id, "CAPAKEY_INVALID", "capakey", "perceel.v1")
+
+
+async def test_of_a_parcel_in_several_states_the_last_one_counts(read: Read) -> None:
+    ended = parcel("<Letterexponent>F</Letterexponent>")
+    lasting = ended.replace("<JaarEinde>2015</JaarEinde>", "<JaarBegin>2015</JaarBegin>")
+    for states in ((ended, lasting), (lasting, ended)):
+        content = f"<Eigendom><Eigendomstoestanden>{''.join(states)}</Eigendomstoestanden></Eigendom>"
+        found = await read("ZoekEigendomstoestanden", answer(content))
+        assert [item.value["status"] for item in found if isinstance(item, Change)] == ["gerealiseerd"]
+        assert [item.reason for item in found if isinstance(item, Ignored)] == ["VERSION_SUPERSEDED"]
 
 
 async def test_places_of_business_are_records_of_their_own(read: Read, roundtrip: Roundtrip) -> None:
