@@ -20,7 +20,6 @@ from adapters.sources import Document, documents, fetch, is_feed, local_path
 from broker.errors import PoisonRecord
 from broker.schema.oslo import Known, OnUnknown, Unknown, Vocabulary, admitted
 
-rdflib.NORMALIZE_LITERALS = False
 logging.getLogger("rdflib.term").setLevel(logging.CRITICAL)
 
 SUFFIXES = frozenset({".ttl", ".nq", ".nt", ".jsonld", ".json"})
@@ -68,6 +67,7 @@ def graph_of(document: Document, contexts: Contexts = BUNDLED_CONTEXTS) -> Graph
     if format_ == "json-ld":
         text = _with_bundled_contexts(text, contexts)
     malformed = False
+    rdflib.NORMALIZE_LITERALS = False  # here, because other libraries of a process switch it back
     try:
         with warnings.catch_warnings():
             # rdflib's parsers warn about rdflib; whoever turns warnings into errors would lose good documents.
