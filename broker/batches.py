@@ -1,6 +1,7 @@
 """Rows on their way to Kafka, in explicit batches: one future per batch, not per record (design §7)."""
 
-from collections.abc import Awaitable, Iterable
+import asyncio
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from broker.model.record import Headers
@@ -15,21 +16,28 @@ class Producer(Protocol):
     def create_batch(self) -> Any:
         """An empty batch."""
 
-    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Awaitable[Any]:
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[Any]:
         """Queue a batch; the answer is done once it is acknowledged."""
 
 
 async def send_rows(
     producer: Producer, topic: str, partition: int, rows: Iterable[Row], *, timestamp_ms: int
-) -> list[Awaitable[Any]]:
+) -> list[asyncio.Future[Any]]:
     """Queue `rows` in their order; one answer per batch, to be awaited before anything is committed."""
-    sent = []
+    sent: list[asyncio.Future[Any]] = []
     batch = producer.create_batch()
     for key, value, headers in rows:
         if batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers) is None:
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            sent.append(await _queued(producer, batch, topic, partition))
             batch = producer.create_batch()
             batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
     if batch.record_count():
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
+        sent.append(await _queued(producer, batch, topic, partition))
     return sent
+
+
+async def _queued(producer: Producer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+    answer = await producer.send_batch(batch, topic, partition=partition)
+    # Where a later batch cannot be queued, nobody comes to await this one; what failed it is what failed the later one.
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer

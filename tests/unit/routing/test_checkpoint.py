@@ -1,6 +1,7 @@
 """The order of a commit, and what each failure in it means (R2, R5, R6)."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -137,3 +138,25 @@ async def test_a_commit_that_does_not_end_is_doubt(monkeypatch) -> None:
     producer.commit_transaction = asyncio.Event().wait
     with pytest.raises(Doubt):
         await run(producer)
+
+
+async def test_a_batch_that_nobody_awaits_any_more_is_no_lost_exception() -> None:
+    class Closing(Producer):
+        """Fenced between its first batch and its second."""
+
+        async def send_batch(self, batch: Rows, topic: str, *, partition: int) -> asyncio.Future[None]:
+            if self.calls[-1] != "begin":
+                raise ProducerFenced
+            return await super().send_batch(batch, topic, partition=partition)
+
+    lost: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: lost.append(context))
+    try:
+        with pytest.raises(Fenced):
+            await run(Closing("acknowledge", ProducerFenced()))
+        gc.collect()
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(None)
+    assert lost == []
