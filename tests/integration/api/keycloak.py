@@ -33,9 +33,10 @@ def installed() -> Path:
         maven = shutil.which("mvn")
         assert maven, "Maven is needed once, to fetch Keycloak (180 MB)"
         shutil.rmtree(_HOME, ignore_errors=True)
+        _HOME.mkdir(parents=True)
         plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack"
         artifact = f"-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
-        _run([maven, "-B", "-q", plugin, artifact, f"-DoutputDirectory={_HOME}", f"-DmarkersDirectory={_HOME}"], ROOT)
+        _run([maven, "-B", "-q", plugin, artifact, f"-DoutputDirectory={_HOME}", f"-DmarkersDirectory={_HOME}"], _HOME)
         for script in (home / "bin").glob("*.sh"):
             script.chmod(0o755)
         _run([str(home / "bin" / "kc.sh"), "build", "--db=dev-mem", "--health-enabled=true", "--cache=local"], home)
