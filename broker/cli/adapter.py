@@ -117,7 +117,8 @@ async def _run(given: argparse.Namespace) -> None:
         async with stopping() as stop, site(home, settings, progress=note) as here:
             bindings = bindings_of(adapter, given.name)
             runner = await runner_over(here, adapter, bindings)
-            _note_missing(Rule(bindings, real=False), here)
+            if not given.json:
+                _note_missing(Rule(bindings, real=False), here)
             runner.interval_s = given.every
             await _until_stopped(runner, stop, given, once=given.once)
 
