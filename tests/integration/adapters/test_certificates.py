@@ -110,8 +110,8 @@ async def test_after_a_withdrawal_nothing_more_is_committed(bench, control, kafk
     assert len(await bench.published(adapter)) == published
 
 
-async def run(home: DataDir, source: Path, **environment: str) -> tuple[int | None, str, str]:
-    command = [sys.executable, "-m", "broker.cli.main", "adapter", "run", "example", "--json", "--once"]
+async def run(home: DataDir, source: Path, *form: str, **environment: str) -> tuple[int | None, str, str]:
+    command = [sys.executable, "-m", "broker.cli.main", "adapter", "run", "example", "--once", *form]
     clean = {name: text for name, text in os.environ.items() if "DATANUTS" not in name and "KAFKA" not in name}
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -132,14 +132,16 @@ async def test_where_persons_are_real_the_command_refuses_without_a_certificate(
     home.make()
     source = ROOT / "tests" / "contract" / "conformance" / "werken.csv"
     async with LocalKafka(home.root, ROOT / ".cache") as node:
-        code, out, told = await run(home, source, DATANUTS_PERSONS="real")
+        code, out, told = await run(home, source, "--json", DATANUTS_PERSONS="real")
         assert code == 1, told
         assert "ADAPTER_NOT_CERTIFIED" in out
         assert "datanuts adapter certify" in out
 
-        code, out, told = await run(home, source)
+        code, out, told = await run(home, source, "--json")
         assert (code, json.loads(out)["published"]) == (0, 6), told
-        assert "elsewhere it would not" in told
+        assert "elsewhere it would not" not in told, "a program that reads JSON asked for nothing else"
+        code, out, told = await run(home, source)
+        assert (code, "elsewhere it would not" in told) == (0, True), out
 
         clients = KafkaClients(node.access)
         [binding] = bindings_of(example.build(str(source)), "example")
@@ -147,6 +149,6 @@ async def test_where_persons_are_real_the_command_refuses_without_a_certificate(
             certificates = AdapterCertificates(control, clients, CHECKED)
             made = await certificates.certify(report(binding, "example"), by="stad-gent")
             await certificates.countersign(made.id, by="operator")
-        code, out, told = await run(home, source, DATANUTS_PERSONS="real")
+        code, out, told = await run(home, source, "--json", DATANUTS_PERSONS="real")
         assert (code, json.loads(out)["duplicate"]) == (0, 6), told
         assert "elsewhere" not in told
