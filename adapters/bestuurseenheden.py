@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from rdflib import DCTERMS, ORG, PROV, RDF, SKOS, Graph, Namespace
+from rdflib import DCTERMS, ORG, PROV, SKOS, Graph, Namespace
 from rdflib.term import URIRef
 
 from adapters import rdf
@@ -55,7 +55,7 @@ def items_of(document: Document) -> list[Item]:
         graph = rdf.graph_of(document)
     except PoisonRecord as error:
         return [Broken(document.name, error.reason)]
-    units = sorted({unit for unit in graph.subjects(RDF.type, _BESLUIT.Bestuurseenheid) if isinstance(unit, URIRef)})
+    units = rdf.named(graph, _BESLUIT.Bestuurseenheid)
     if not units:
         return [Ignored(document.name, "NOT_A_UNIT" if len(graph) else "EMPTY_DOCUMENT")]
     return [_item(graph, unit, whole_seconds(document.modified)) for unit in units]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from rdflib import DCAT, DCTERMS, PROV, RDF, RDFS, Graph, Literal, Namespace
+from rdflib import DCAT, DCTERMS, PROV, RDFS, Graph, Literal, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf
@@ -79,14 +79,10 @@ def items_of(document: Document, contexts: rdf.Contexts = rdf.BUNDLED_CONTEXTS) 
         graph = rdf.graph_of(document, contexts)
     except PoisonRecord as error:
         return [Broken(document.name, error.reason)]
-    instances, concepts = (_of_classes(graph, classes) for classes in (_INSTANCES, _CATALOGUE))
+    instances, concepts = (rdf.named(graph, *classes) for classes in (_INSTANCES, _CATALOGUE))
     items: list[Item] = [_item(graph, node, document) for node in instances]
     items += [Ignored(f"{document.name}#{node}", "NOT_AN_INSTANCE") for node in concepts]
     return items or [Ignored(document.name, "NOT_A_SERVICE" if len(graph) else "EMPTY_DOCUMENT")]
-
-
-def _of_classes(graph: Graph, classes: tuple[URIRef, ...]) -> list[URIRef]:
-    return sorted({node for each in classes for node in graph.subjects(RDF.type, each) if isinstance(node, URIRef)})
 
 
 def _item(graph: Graph, instance: URIRef, document: Document) -> Item:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from rdflib import FOAF, ORG, RDF, Graph, Namespace
+from rdflib import FOAF, ORG, Graph, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import rdf
@@ -62,7 +62,7 @@ def items_of(document: Document) -> list[Item]:
         graph = rdf.graph_of(document)
     except PoisonRecord as error:
         return [Broken(document.name, error.reason)]
-    holders = sorted({node for node in graph.subjects(RDF.type, _MANDATE.Mandataris) if isinstance(node, URIRef)})
+    holders = rdf.named(graph, _MANDATE.Mandataris)
     if not holders:
         return [Ignored(document.name, "NOT_A_HOLDER" if len(graph) else "EMPTY_DOCUMENT")]
     return [_item(graph, holder, whole_seconds(document.modified)) for holder in holders]

@@ -157,6 +157,11 @@ def in_our_terms(graph: Graph, terms: Vocabulary, policy: OnUnknown) -> tuple[Gr
     return renamed, tuple(unknown[text] for text in sorted(unknown))
 
 
+def named(graph: Graph, *classes: URIRef) -> list[URIRef]:
+    """Nodes of any of these classes that have an IRI, in the order of their IRIs."""
+    return sorted({node for each in classes for node in graph.subjects(RDF.type, each) if isinstance(node, URIRef)})
+
+
 def one(graph: Graph, subject: Node, predicate: URIRef) -> str | None:
     """Text of one object; of several the first in code point order, so that a graph has one reading."""
     return min((str(found) for found in graph.objects(subject, predicate)), default=None)
