@@ -201,11 +201,13 @@ class Stage:
 
     async def told(self, topic: str, within: float = 60.0) -> None:
         """Return once the lanes have told every agreement in force of the subjects of `topic` that were there before it."""
+        await wait_until(lambda: self.has_told(topic), timeout=within, every=0.25)
+
+    async def has_told(self, topic: str) -> bool:
+        """Whether `told` would return at once."""
         agreements = list(self.stack.site.control.state.agreements.values())
         async with self.stack.site.clients.consumer(topics.ROUTER_GROUP) as consumer:
-            await wait_until(
-                lambda: have_told(consumer, agreements, topic, range(self.lanes)), timeout=within, every=0.25
-            )
+            return await have_told(consumer, agreements, topic, range(self.lanes))
 
     async def declare(self, source: str, product: str) -> str:
         """Have another source publish `product`; returns its topic."""
