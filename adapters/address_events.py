@@ -16,9 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from adapters.address_state import PRODUCT, SPACE, concept, instant
+from adapters.address_state import PRODUCT, SPACE
 from adapters.delimited import rows_of
 from adapters.json_body import parsed
+from adapters.register_parts import THINGS, concept, instant
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import MAX_DOCUMENT, from_cursor, local_path, whole_seconds
 from broker.errors import Invalid, PoisonRecord
@@ -29,7 +30,6 @@ NAMES = "straatnamen.csv"
 _COLUMNS = ("objectId", "naam", "nis", "gemeente")
 _HEAD = "position;type;jsondata"
 _DEEPEST = 16
-_THINGS = "https://data.vlaanderen.be/id"
 _SOURCES = MappingProxyType({PRODUCT: "digitaal-vlaanderen"})
 _POINT, _LAMBERT_72 = struct.Struct("<BIIdd"), 31370
 _WKB_POINT_WITH_CRS = 0x20000001
@@ -146,13 +146,13 @@ class _Fold:
             "officieelToegekend": assigned,
             "huisnummer": house,
             "busnummer": state.get("boxNumber"),
-            "straat": {"iri": f"{_THINGS}/straatnaam/{street_id}", "naam": street["naam"], "homoniemToevoeging": None},
+            "straat": {"iri": f"{THINGS}/straatnaam/{street_id}", "naam": street["naam"], "homoniemToevoeging": None},
             "gemeente": {
-                "iri": f"{_THINGS}/gemeente/{street['nis']}",
+                "iri": f"{THINGS}/gemeente/{street['nis']}",
                 "nis": street["nis"],
                 "naam": street["gemeente"],
             },
-            "postinfo": {"iri": postcode and f"{_THINGS}/postinfo/{postcode}", "postcode": postcode},
+            "postinfo": {"iri": postcode and f"{THINGS}/postinfo/{postcode}", "postcode": postcode},
             "positie": _position(state),
             "toegekendAan": [],
         }

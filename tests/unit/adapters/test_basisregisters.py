@@ -202,6 +202,133 @@ async def test_a_key_goes_in_a_header_over_https_only(drain, monkeypatch) -> Non
         basisregisters.build("https://api.example/v2/adressen")
 
 
+THINGS = "https://data.vlaanderen.be/id"
+POINT = (
+    '<gml:Point srsName="https://www.opengis.net/def/crs/EPSG/0/3812"><gml:pos>640252.76 698794.27</gml:pos></gml:Point>',
+    '<gml:Point srsName="https://www.opengis.net/def/crs/EPSG/0/31370"><gml:pos>140252.76 198794.27</gml:pos></gml:Point>',
+)
+
+
+def identity(space: str, object_id: str, version: int = 1) -> dict[str, Any]:
+    return {"id": f"{THINGS}/{space}/{object_id}", "objectId": object_id, "versieId": at(version)}
+
+
+def unit(**more: Any) -> dict[str, Any]:
+    return {
+        "identificator": identity("gebouweenheid", "6"),
+        "gebouweenheidPositie": {
+            "geometrie": [{"type": "Point", "gml": each} for each in POINT],
+            "positieGeometrieMethode": "aangeduidDoorBeheerder",
+        },
+        "gebouweenheidStatus": "gerealiseerd",
+        "functie": "gemeenschappelijkDeel",
+        "gebouw": {"objectId": "1", "detail": "https://api.example/v2/gebouwen/1"},
+        "adressen": [{"objectId": "7"}, {"objectId": "10"}],
+        "afwijkingVastgesteld": False,
+    } | more
+
+
+def plot(**more: Any) -> dict[str, Any]:
+    return {
+        "identificator": identity("perceel", "34034B0003-00_000"),
+        "caPaKey": "34034B0003/00_000",
+        "perceelStatus": "gerealiseerd",
+        "adressen": [{"objectId": "200001"}],
+    } | more
+
+
+def of_a_feed(objects: str, event_type: str, change: dict[str, Any], found: dict[str, Any] | None) -> Any:
+    """The one event of a feed of these objects, and the register's answer beside it."""
+    given = change | {"type": f"basisregisters.{event_type}.{change['type'].split('.', 2)[2]}"}
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == f"/v2/feeds/wijzigingen/{objects}":
+            return Reply([given], headers={"X-Page-Complete": "false"})
+        assert asked.path == f"/v2/{objects}/{change['data']['objectId']}"
+        return Reply(found) if found else Reply(status=410)
+
+    return answer
+
+
+def space(name: str, **more: Any) -> dict[str, Any]:
+    return {"data": {"naamruimte": f"{THINGS}/{name}"} | more}
+
+
+async def test_a_building_unit_is_read_from_its_own_feed(drain, roundtrip) -> None:
+    change = event(3, "6", "create", **space("gebouweenheid"))
+    async with serving(of_a_feed("gebouweenheden", "buildingunit", change, unit())) as server:
+        reader = basisregisters.build(server.origin + "/v2/feeds/wijzigingen/gebouweenheden")
+        [(item, _)] = await drain(reader)
+    assert (reader.name, dict(reader.sources)) == (
+        "basisregisters-gebouweenheden",
+        {"gebouweenheid.v1": "digitaal-vlaanderen"},
+    )
+    value = roundtrip(item)
+    assert (value["identificator"], value["kind"], value["status"]) == (
+        f"{THINGS}/gebouweenheid/6",
+        "added",
+        "gerealiseerd",
+    )
+    assert value["gebouw"] == f"{THINGS}/gebouw/1"
+    assert value["positie"] == {"geometrie": "POINT (140252.76 198794.27)", "methode": "aangeduidDoorBeheerder"}
+    assert value["adressen"] == [f"{THINGS}/adres/7", f"{THINGS}/adres/10"]
+    assert (value["functie"], value["afwijkingVastgesteld"]) == ("gemeenschappelijkDeel", False)
+
+
+async def test_a_parcel_is_read_from_its_own_feed(drain, roundtrip) -> None:
+    change = event(3, "34034B0003-00_000", "create", **space("perceel"))
+    async with serving(of_a_feed("percelen", "parcel", change, plot())) as server:
+        reader = basisregisters.build(server.origin + "/v2/feeds/wijzigingen/percelen")
+        [(item, _)] = await drain(reader)
+    value = roundtrip(item)
+    assert (reader.name, item.product, value["status"]) == ("basisregisters-percelen", "perceel.v1", "gerealiseerd")
+    assert (value["identificator"], value["capakey"]) == (f"{THINGS}/perceel/34034B0003-00_000", "34034B0003/00_000")
+    assert value["adressen"] == [f"{THINGS}/adres/200001"]
+
+
+GONE = {"attributen": [{"naam": "status"}]}
+
+
+@pytest.mark.parametrize(
+    ("objects", "change", "found", "expected"),
+    [
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), unit(), "changed"),
+        (
+            "gebouweenheden",
+            event(1, "6", **space("gebouweenheid", **GONE)),
+            unit(gebouweenheidStatus="gehistoreerd"),
+            "ended",
+        ),
+        (
+            "gebouweenheden",
+            event(1, "6", **space("gebouweenheid", **GONE)),
+            unit(gebouweenheidStatus=f"{THINGS}/concept/gebouweenheidstatus/nietGerealiseerd"),
+            "cancelled",
+        ),
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), unit(functie="winkel"), "CODE_UNKNOWN"),
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), unit(gebouw=None), "FIELD_MISSING"),
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), unit(adressen=None), "FIELD_MISSING"),
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), unit(afwijkingVastgesteld="ja"), "FIELD_MISSING"),
+        ("gebouweenheden", event(1, "6", **space("gebouweenheid")), None, "STATE_GONE"),
+        ("gebouweenheden", event(1, "6"), unit(), "OBJECT_ID_INVALID"),
+        ("percelen", event(1, "34034B0003-00_000", **space("perceel", **GONE)), plot(perceelStatus=""), "CODE_UNKNOWN"),
+        (
+            "percelen",
+            event(1, "34034B0003-00_000", **space("perceel", **GONE)),
+            plot(perceelStatus="gehistoreerd"),
+            "ended",
+        ),
+        ("percelen", event(1, "34034B0003-00_000", "delete", **space("perceel")), None, "deleted"),
+        ("percelen", event(1, "../adressen/1", **space("perceel")), plot(), "OBJECT_ID_INVALID"),
+    ],
+)
+async def test_what_became_of_an_event_of_another_register(drain, objects, change, found, expected) -> None:
+    types = {"gebouweenheden": "buildingunit", "percelen": "parcel"}
+    async with serving(of_a_feed(objects, types[objects], change, found)) as server:
+        [(item, _)] = await drain(basisregisters.build(f"{server.origin}/v2/feeds/wijzigingen/{objects}"))
+    assert told([(item, "")])[0][0] == expected
+
+
 HEAD = "position;type;jsondata\n"
 MOVED = (
     '1;AddressWasMigratedToStreetName;{"streetNamePersistentLocalId":7,"addressPersistentLocalId":1,"status":"current",'
