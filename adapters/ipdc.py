@@ -1,7 +1,8 @@
 """Public services of authorities in the products and services catalogue (IPDC-LPDC, linked data) → dienst.v1.
 
 The source is a folder, one file or the address of one document, each with any number of instances or of snapshots of
-them (a snapshot says of which instance by dct:isVersionOf). JSON-LD contexts come from `contexts` only.
+them (a snapshot says of which instance by dct:isVersionOf). JSON-LD contexts come from a folder that was
+reviewed (`adapters.contexts`), never from the network.
 
 Where a field is in one variant of Dutch only, it is plain Dutch, else the Dutch that says u, else the one that says je.
 Deliberately not mapped: concepts (NOT_AN_INSTANCE: they are no service of anybody), the state of an edit (adms:status),
@@ -9,6 +10,7 @@ mu:uuid, other languages of the parts, and what a concept's tags and snapshot re
 ext:hasVersionedSource).
 """
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from typing import Any
 from rdflib import DCAT, DCTERMS, PROV, RDFS, Graph, Literal, Namespace
 from rdflib.term import Node, URIRef
 
-from adapters import rdf
+from adapters import contexts, rdf
 from adapters.ipdc_parts import (
     ENGLISH,
     FORMAL,
@@ -70,7 +72,7 @@ class IpdcAdapter:
 
 def build(source: str) -> IpdcAdapter:
     """The adapter for a folder, a file or a document on the web."""
-    return IpdcAdapter(source)
+    return IpdcAdapter(source, contexts.reviewed(os.environ))
 
 
 def items_of(document: Document, contexts: rdf.Contexts = rdf.BUNDLED_CONTEXTS) -> list[Item]:

@@ -25,7 +25,7 @@ import httpx
 from rdflib import DC, DCTERMS, RDF, SKOS, Graph, Namespace
 from rdflib.term import Node, URIRef
 
-from adapters import rdf
+from adapters import contexts, rdf
 from adapters.ldes_cursor import Paths
 from adapters.ldes_pages import Page, Walk
 from adapters.sdk import Broken, Change, Ignored, Item
@@ -113,7 +113,7 @@ class LdesAdapter:
 
 def build(source: str) -> LdesAdapter:
     """The adapter for a folder, a file or a page of a stream."""
-    return LdesAdapter(source)
+    return LdesAdapter(source, contexts.reviewed(os.environ))
 
 
 @dataclass(slots=True)
