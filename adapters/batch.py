@@ -12,12 +12,14 @@ from adapters.snapshots import Snapshots
 from adapters.summary import Summary
 from broker.batches import Row
 from broker.errors import Fatal, PoisonRecord
+from broker.model.intake import NOTHING, Offered
 from broker.model.record import Headers, SourceEnvelope, traceparent
 
 _TRACE, _SPAN = 16, 8
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 _PATH = re.compile(r"[A-Za-z0-9_.]{0,200}", re.ASCII)
 _JSON: Headers = [("content-type", b"application/json")]
+_STATED, _SET_ASIDE = Offered(1, 0), Offered(1, 1)
 
 
 class Batch:
@@ -34,6 +36,7 @@ class Batch:
         self.cursor = ""
         self.summary = Summary()
         self.items: dict[bytes, bytes | None] = {}
+        self.offered: dict[str, Offered] = {}
         self.size = 0
         self._adapter = adapter
         self._publications = publications
@@ -96,6 +99,7 @@ class Batch:
     def _publish(self, change: Change) -> None:
         publication = self._publication(change.product)
         statement = publication.state(change)
+        self._offer(change.product, _STATED)
         item = self._hashes.item(change.product, change.source_id)
         content, before = self._hashes.content(*statement.content), self._outcome(item)
         subject = b""
@@ -118,6 +122,7 @@ class Batch:
         reason = _stable(broken.reason)
         path = broken.path if _PATH.fullmatch(broken.path) else ""
         self.summary.quarantined[reason] += 1
+        self._offer(publication.product, _SET_ASIDE)
         item = self._hashes.item(publication.product, broken.source_id)
         self._snapshots.saw(publication.product, item)
         complaint, before = self._hashes.complaint(reason, path), self._outcome(item)
@@ -127,6 +132,9 @@ class Batch:
         self._complaints.append(
             (publication, {"adapter": self._adapter, "code": reason, "path": path, "digest": item.hex()})
         )
+
+    def _offer(self, product: str, offered: Offered) -> None:
+        self.offered[product] = self.offered.get(product, NOTHING).plus(offered)
 
     def _outcome(self, item: bytes) -> Outcome:
         stored = self.items.get(item) or self._known.get(item)

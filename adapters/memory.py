@@ -2,7 +2,7 @@
 
 Rows of the compacted state topic:
 
-    key "cursor"             JSON {cursor, run, at, and the run's summary so far}
+    key "cursor"             JSON {cursor, run, at, passed, intake by product, and the run's summary so far}
     key <32 hex of the item> 16 bytes of what was last published of it, then 16 bytes of the complaint, if one stands;
                              in a snapshot then 16 bytes of the Kafka key of its subject, and 4 of its product
 
@@ -17,6 +17,7 @@ from typing import Self
 
 from adapters.summary import Summary
 from broker.batches import Row
+from broker.model.intake import Intake
 from broker.model.keyed import DIGEST_BYTES, digest
 
 NEVER = bytes(DIGEST_BYTES)
@@ -81,12 +82,17 @@ class Hashes:
 
 @dataclass(slots=True)
 class Memory:
-    """State as committed: replaced by `restored` after every opening, moved on by the runner after every commit."""
+    """State as committed: replaced by `restored` after every opening, moved on by the runner after every commit.
+
+    `intake` is by product, over all runs; `passed` is when the end of the source was last reached, whole seconds.
+    """
 
     run: str
     cursor: str | None = None
     summary: Summary = field(default_factory=Summary)
     items: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    intake: Mapping[str, Intake] = field(default_factory=dict)
+    passed: str | None = None
 
     @classmethod
     def restored(cls, state: Mapping[bytes, bytes], run: str) -> Self:
@@ -96,7 +102,8 @@ class Memory:
             return cls(run, items=items)
         noted = json.loads(state[_CURSOR])
         summary = Summary.of_json(noted) if noted["run"] == run else Summary()
-        return cls(run, noted["cursor"], summary, items)
+        intake = {product: Intake.of_json(held) for product, held in noted.get("intake", {}).items()}
+        return cls(run, noted["cursor"], summary, items, intake, noted.get("passed"))
 
     def moved_on(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes | None]) -> None:
         """Take over what was committed; an item that is None is forgotten."""
@@ -107,9 +114,19 @@ class Memory:
                 self.items[item] = outcome
         self.cursor, self.summary = cursor, summary
 
-    def rows(self, cursor: str, summary: Summary, items: Mapping[bytes, bytes | None], at: str) -> Iterator[Row]:
-        """Rows that take this state to the next one."""
+    def rows(
+        self,
+        cursor: str,
+        summary: Summary,
+        items: Mapping[bytes, bytes | None],
+        at: str,
+        *,
+        intake: Mapping[str, Intake],
+        passed: str | None,
+    ) -> Iterator[Row]:
+        """Rows that take this state to the next one; the cursor's is the last, so that who looks for it reads the end."""
+        shown = {product: held.as_json() for product, held in intake.items()}
         for item, outcome in items.items():
             yield item.hex().encode(), outcome, []
-        noted = {"cursor": cursor, "run": self.run, "at": at, **summary.as_json()}
+        noted = {"cursor": cursor, "run": self.run, "at": at, "passed": passed, "intake": shown, **summary.as_json()}
         yield _CURSOR, json.dumps(noted, separators=(",", ":")).encode(), []

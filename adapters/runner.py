@@ -21,7 +21,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any, NoReturn, Protocol
 
@@ -35,6 +35,7 @@ from adapters.summary import Summary
 from broker.batches import Row
 from broker.errors import BrokerError, Fatal, Retriable
 from broker.model import topics
+from broker.model.intake import Intake
 from broker.model.record import header
 
 MOST_ITEMS, MOST_BYTES = 4_000, 16 << 20
@@ -42,6 +43,9 @@ MOST_ITEMS, MOST_BYTES = 4_000, 16 << 20
 
 ATTEMPTS = 5
 """Failures in a row, with the cursor where it was between them, after which a single run gives up."""
+
+PASSES_APART = timedelta(minutes=1)
+"""That the end of the source was reached is noted once in this time at most."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _UNASKED_S = 1
@@ -132,6 +136,7 @@ class Runner:
         async with aclosing(self._batches(memory)) as batches:
             async for batch in batches:
                 await _finished(self._commit(memory, batch))
+        await _finished(self._note_pass(memory))
 
     async def _batches(self, memory: Memory) -> AsyncGenerator[Batch, None]:
         """What the source gives, as much at a time as waits; then its failure, if it ended with one.
@@ -186,15 +191,35 @@ class Runner:
         began, summary = self.now(), memory.summary.plus(batch.summary)
         at = whole_seconds(began)
         outputs = batch.outputs(at, self.random)
+        intake = self._intake(memory, batch, began)
         traces = (header(row[2], "traceparent") for rows in list(outputs.values()) for row in rows)
-        state = memory.rows(batch.cursor, summary, batch.items, at)
+        state = memory.rows(batch.cursor, summary, batch.items, at, intake=intake, passed=memory.passed)
         outputs[topics.cursors(self.adapter.name), 0] = list(state)
         self._memory = None  # until it is known to be committed
         await self.journal.commit(outputs)
         memory.moved_on(batch.cursor, summary, batch.items)
+        memory.intake = intake
         self._memory, self._summary, self._stands = memory, summary, batch.cursor
         self.observe(traces, batch.summary.published + batch.summary.deleted, began, self.now())
         self.progress(summary)
+
+    async def _note_pass(self, memory: Memory) -> None:
+        """That the end was reached, now and then: who reads nothing new is told from who reads nothing."""
+        now = self.now()
+        if memory.passed is not None and now - datetime.fromisoformat(memory.passed) < PASSES_APART:
+            return
+        at = whole_seconds(now)
+        rows = memory.rows(memory.cursor or "", memory.summary, {}, at, intake=memory.intake, passed=at)
+        self._memory = None
+        await self.journal.commit({(topics.cursors(self.adapter.name), 0): list(rows)})
+        memory.passed, self._memory = at, memory
+
+    def _intake(self, memory: Memory, batch: Batch, at: datetime) -> dict[str, Intake]:
+        added = {
+            product: memory.intake.get(product, Intake(self.adapter.sources[product])).plus(offered, at)
+            for product, offered in batch.offered.items()
+        }
+        return {**memory.intake, **added}
 
 
 @dataclass(frozen=True, slots=True)

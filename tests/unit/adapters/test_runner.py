@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Never
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import runner as running
+from adapters.memory import Memory
 from adapters.sdk import Broken, Change, Ignored
 from broker.errors import Fatal, Fenced, Invalid, KafkaUnavailable, Retriable
+from broker.model.intake import Offered
 from broker.model.record import header, trace_id_of
 from broker.schema.guard import compile_walk
 from broker.schema.reference import decode
@@ -187,8 +190,9 @@ async def test_every_transaction_holds_the_cursor_after_its_records(journal, mon
     monkeypatch.setattr(running, "MOST_ITEMS", 3)
     await run(Given([works(number) for number in range(8)]), journal)
     cursors = [json.loads({key: value for key, value, _ in outputs[STATE]}[b"cursor"]) for outputs in journal.outputs]
-    assert [noted["cursor"] for noted in cursors] == ["3", "6", ""]
-    assert [noted["published"] for noted in cursors] == [3, 6, 8]
+    assert [noted["cursor"] for noted in cursors] == ["3", "6", "", ""]
+    assert [noted["published"] for noted in cursors] == [3, 6, 8, 8]
+    assert [noted["passed"] for noted in cursors] == [None, None, None, "2026-07-01T12:00:00Z"]
     for outputs in journal.outputs:
         published = sum(len(rows) for (topic, _), rows in outputs.items() if topic == SOURCE)
         assert published == len(outputs[STATE]) - 1, "one hash per record, and the cursor"
@@ -404,3 +408,30 @@ def test_read_is_the_sum_of_all_outcomes_and_each_record_is_published_once(runs,
         total += published
     assert len(journal.rows("source.")) == total
     assert all(0 <= lane < LANES for _, lane, _ in journal.rows("source."))
+
+
+async def test_what_was_offered_of_each_product_is_kept_over_runs_and_by_hour(journal: MemoryJournal) -> None:
+    sources = {"hinder.v1": "gipod", "organisatie.v1": "kbo"}
+    items = [works(1), works(1), Ignored("2", "NO_PERSON"), Broken("3", "KBO_INVALID", "", "organisatie.v1")]
+    await run(Given(items, sources=sources), journal)
+    later = NOW + timedelta(hours=30)
+    await run(Given([*items, works(4)], sources=sources), journal, now=lambda: later)
+    kept = Memory.restored(journal.state, "another run")
+    assert kept.passed == "2026-07-02T18:00:00Z"
+    roads = kept.intake["hinder.v1"]
+    assert (roads.source, roads.total, roads.lately(later)) == ("gipod", Offered(5, 0), Offered(3, 0))
+    assert kept.intake["organisatie.v1"].total == Offered(2, 2)
+
+
+async def test_an_end_that_was_reached_is_noted_now_and_then_also_where_nothing_is_new(journal: MemoryJournal) -> None:
+    times = [NOW + timedelta(seconds=seconds) for seconds in (0, 30, 61)]
+    for at in times:
+        await run(Given([]), journal, now=lambda at=at: at)
+    noted = [json.loads(row[1])["passed"] for _, _, row in journal.rows("cursors.")]
+    assert noted == ["2026-07-01T12:00:00Z", "2026-07-01T12:01:01Z"]
+
+
+async def test_an_end_that_was_not_reached_is_not_noted(journal: MemoryJournal) -> None:
+    with pytest.raises(Retriable):
+        await run(Given([works(1), fail]), journal)
+    assert Memory.restored(journal.state, "another run").passed is None
