@@ -23,6 +23,7 @@
         │   ├── MappingRefused    a mapping does not fit its product's schema
         │   ├── NotAcceptable     the answer exists in other forms only
         │   ├── AddressRefused    a URL that the broker does not call
+        │   ├── KeyReused         an idempotency key that came before with another request
         │   └── TooLarge          the request is larger than this place reads
         ├── Unauthenticated       no valid credential
         ├── Forbidden             a valid credential that may not do this
@@ -204,6 +205,12 @@ class AddressRefused(Invalid):
     """A URL that the broker does not call: its form, or where it leads to."""
 
     code = "ADDRESS_REFUSED"
+
+
+class KeyReused(Invalid):
+    """The idempotency key came before, with another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class TooLarge(Invalid):

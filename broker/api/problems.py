@@ -27,6 +27,7 @@ STATUS: Mapping[type[errors.BrokerError], HTTPStatus] = {
     errors.Refused: HTTPStatus.BAD_REQUEST,
     errors.SchemaRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.AgreementRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,

@@ -30,6 +30,9 @@ LANE = "lane"
 LEDGER = "ledger"
 """Makes the one subject reference in receipts."""
 
+INTAKE = "intake"
+"""Makes what is kept of an idempotency key, and of the request that came with it."""
+
 SEAL = "seal"
 """Signs what outsiders must be able to check: the seed of an Ed25519 key (RFC 8032)."""
 
