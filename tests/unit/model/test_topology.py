@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.control.intake_keys import KEPT_MS
 from broker.model import topology
 
 DAY = 24 * 3600 * 1000
@@ -25,6 +26,7 @@ def test_partitions_are_lanes_where_a_subject_has_its_place_and_one_where_there_
         "lanes": 8,
         "receipts": 8,
         "subjects.dossiers": 8,
+        "intake.keys": 8,
         "source.rijksregister.persoon.v1": 8,
         "quarantine.rijksregister.persoon.v1": 1,
         "delivery.stad-gent.inwoners-gent": 1,
@@ -55,6 +57,12 @@ def test_the_largest_source_record_fits_its_delivery() -> None:
 def test_a_quarantine_is_kept_for_thirty_days_and_receipts_until_archived() -> None:
     assert int(config("quarantine.rijksregister.persoon.v1")["retention.ms"]) == 30 * DAY
     assert config("receipts")["retention.ms"] == "-1"
+
+
+def test_an_idempotency_key_is_kept_longer_than_it_counts() -> None:
+    held = config("intake.keys")
+    assert int(held["retention.ms"]) >= KEPT_MS + int(held["segment.ms"])
+    assert "cleanup.policy" not in held
 
 
 def test_logs_that_decisions_are_timed_by_are_timed_by_kafka() -> None:
