@@ -8,6 +8,9 @@ CONTROL_LOG = "control.log"
 LANES = "lanes"
 RECEIPTS = "receipts"
 DOSSIERS = "subjects.dossiers"
+INTAKE = "intake.keys"
+INTAKE_SLOTS = 8
+"""Partitions of `INTAKE`: so many pushes with an idempotency key are written at one time."""
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _PRODUCT = re.compile(r"[a-z][a-z0-9]*\.v[1-9][0-9]{0,3}")
@@ -68,6 +71,11 @@ def lane_transactional_id(lane: int) -> str:
 def adapter_transactional_id(adapter: str) -> str:
     """Transactional id of an adapter's runner: one id, one owner (design R9)."""
     return f"adapter-{slug(adapter, 'adapter')}"
+
+
+def intake_transactional_id(slot: int) -> str:
+    """Transactional id of a slot of pushes: one id, one owner, whichever process needs it now."""
+    return f"intake-{slot}"
 
 
 ROUTER_GROUP = "router"

@@ -55,6 +55,12 @@ def installation(lanes: int) -> tuple[TopicSpec, ...]:
                 "message.timestamp.type": "LogAppendTime",
             },
         ),
+        # Twice as long as an idempotency key counts: what is deleted goes by whole segments.
+        TopicSpec(
+            topics.INTAKE,
+            topics.INTAKE_SLOTS,
+            _SMALL_INDEX | {"retention.ms": str(2 * _DAY_MS), "segment.ms": str(_DAY_MS // 2)},
+        ),
     )
 
 
