@@ -22,7 +22,9 @@ routes = APIRouter(tags=["credentials"])
 
 _OWN = "/v1/organisations/{organisation}/credentials"
 _ONE = f"{_OWN}/{{credential}}"
-_USUAL_DAYS = 365
+USUAL_DAYS = 365
+"""How long a credential lasts where nobody says otherwise."""
+
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 OrganisationId = Annotated[str, Path(max_length=80, description="Slug of the organisation.")]
@@ -47,13 +49,13 @@ class _Form(BaseModel):
 class _IssueForm(_Form):
     roles: Annotated[list[str], Field(min_length=1, max_length=10)] | None = None
     csr: Csr | None = None
-    valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
+    valid_days: Annotated[Lasting, Field(alias="validDays")] = USUAL_DAYS
 
 
 class _RotateForm(_Form):
     overlap_hours: Annotated[float, Field(alias="overlapHours", ge=0, le=168)] = 24
     csr: Csr | None = None
-    valid_days: Annotated[Lasting, Field(alias="validDays")] = _USUAL_DAYS
+    valid_days: Annotated[Lasting, Field(alias="validDays")] = USUAL_DAYS
 
 
 class _CompromisedForm(_Form):
@@ -88,7 +90,7 @@ async def issue_credential(
     With `csr` one client certificate opens both.
     """
     _administers(broker, caller, organisation)
-    _require_one_of_ours(caller)
+    require_one_of_ours(caller)
     asked = form or _IssueForm()
     held = _roles(caller, organisation, asked.roles)
     issued = await broker.credentials.issue(
@@ -100,7 +102,7 @@ async def issue_credential(
         shown=caller.credential,
         csr=asked.csr,
     )
-    return _shown_once(response, issued)
+    return shown_once(response, issued)
 
 
 @routes.post(f"{_ONE}/rotate", status_code=201)
@@ -114,7 +116,7 @@ async def rotate_credential(
 ) -> dict[str, Any]:
     """One that replaces it; the old one works beside it until `replacedUntil`, then it is refused by itself."""
     held = await _held(broker, caller, organisation, credential)
-    _require_one_of_ours(caller)
+    require_one_of_ours(caller)
     if not caller.is_operator and not caller.roles.issuperset(held.roles):
         raise Forbidden("this credential has a role that yours has not: rotate it with one that has")
     asked = form or _RotateForm()
@@ -126,7 +128,7 @@ async def rotate_credential(
         shown=caller.credential,
         csr=asked.csr,
     )
-    return _shown_once(response, issued) | {"replaces": credential}
+    return shown_once(response, issued) | {"replaces": credential}
 
 
 @routes.delete(_ONE)
@@ -195,7 +197,7 @@ async def _held(
     return held
 
 
-def _require_one_of_ours(caller: Principal) -> None:
+def require_one_of_ours(caller: Principal) -> None:
     """A credential outlives an access token, and the binding of its client: it is not had on one."""
     if caller.credential is None and not caller.is_operator:
         raise Forbidden("an access token gets no credential: show one of the broker's own, or ask the operator")
@@ -231,6 +233,7 @@ def _shown(held: Credential, uses: Uses) -> dict[str, Any]:
         "roles": list(held.roles),
         "kafkaUser": held.kafka_user,
         "thumbprint": held.thumbprint,
+        "writes": held.writes,
         "created": _iso(held.issued),
         "createdBy": held.issued_by,
         "createdWith": held.issued_with,
@@ -241,11 +244,12 @@ def _shown(held: Credential, uses: Uses) -> dict[str, Any]:
     }
 
 
-def _shown_once(response: Response, issued: Issued) -> dict[str, Any]:
+def shown_once(response: Response, issued: Issued) -> dict[str, Any]:
+    """What was issued, with its secrets, in an answer that nobody may keep; there is no token where it is for Kafka only."""
     response.headers["Cache-Control"] = "no-store"
     kafka = {"username": issued.kafka_username} if issued.kafka_username else None
     if issued.certificate is None:
-        secrets = {"token": issued.token, "kafka": kafka and {**kafka, "password": issued.kafka_password}}
+        secrets = {"token": issued.token or None, "kafka": kafka and {**kafka, "password": issued.kafka_password}}
     else:
         secrets = {"certificate": issued.certificate, "kafka": kafka}
     return {

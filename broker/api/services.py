@@ -20,6 +20,7 @@ from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.products import Products
 from broker.control.quarantine import Quarantine
+from broker.control.raw_sources import RawSources
 from broker.control.registrations import Closing, Opening, Outcome
 from broker.control.replays import Replays
 from broker.delivery.drop_subscriptions import Drops
@@ -404,6 +405,7 @@ class Services:
     mandates: Mandates
     adapter_certificates: AdapterCertificates
     products: Products
+    raw_sources: RawSources
     quarantine: Quarantine
     seals: EventSeals
     clients: Clients | None = None

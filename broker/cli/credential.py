@@ -30,11 +30,11 @@ def register(commands: Any) -> None:
     issue.add_argument(
         "--role", action="append", metavar="R", help="default: those of the credential in use; repeatable"
     )
-    _secret(issue)
+    add_secret(issue)
     _verb(verbs, "list", "credentials with their expiry and last use, never their secrets", _list)
     rotate = _one(verbs, "rotate", "one that replaces it; the old one works on for a while", _rotate)
     rotate.add_argument("--overlap", type=float, metavar="H", default=24.0, help="hours; default: 24")
-    _secret(rotate)
+    add_secret(rotate)
     _one(verbs, "revoke", "refuse it from now on, on HTTP and on Kafka", _revoke)
     compromised = _one(
         verbs, "compromised", "revoke it and what was issued with it, and tell what could have been read", _compromised
@@ -61,7 +61,8 @@ def _one(verbs: Any, name: str, meaning: str, run: Callable[[argparse.Namespace]
     return parser
 
 
-def _secret(parser: argparse.ArgumentParser) -> None:
+def add_secret(parser: argparse.ArgumentParser) -> None:
+    """Declare `--days`, `--out` and `--csr`: how long what is issued lasts, and where its secrets are kept."""
     parser.add_argument("--days", type=int, metavar="N", default=365, help="expires after N days; default: 365")
     parser.add_argument(
         "--out",
@@ -78,17 +79,17 @@ def _secret(parser: argparse.ArgumentParser) -> None:
 
 
 def _issue(given: argparse.Namespace) -> None:
-    _has_place(given)
-    body = {"validDays": given.days} | ({"roles": given.role} if given.role else {}) | _request(given)
+    has_place(given)
+    body = {"validDays": given.days} | ({"roles": given.role} if given.role else {}) | request(given)
     with connect(given) as broker:
-        _kept(given, broker.post(f"/v1/organisations/{given.of or given.acting}/credentials", body))
+        keep(given, broker.post(f"/v1/organisations/{given.of or given.acting}/credentials", body))
 
 
 def _rotate(given: argparse.Namespace) -> None:
-    _has_place(given)
+    has_place(given)
     with connect(given) as broker:
-        body = {"overlapHours": given.overlap, "validDays": given.days} | _request(given)
-        _kept(given, broker.post(f"{_path(broker, given.credential)}/rotate", body))
+        body = {"overlapHours": given.overlap, "validDays": given.days} | request(given)
+        keep(given, broker.post(f"{_path(broker, given.credential)}/rotate", body))
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -154,7 +155,7 @@ def _path(broker: Client, credential: str) -> str:
     return f"/v1/organisations/{held['organisation']}/credentials/{credential}"
 
 
-def _request(given: argparse.Namespace) -> dict[str, str]:
+def request(given: argparse.Namespace) -> dict[str, str]:
     """The request for a certificate as the broker wants it; nothing without one. Never a private key by mistake."""
     if given.csr is None:
         return {}
@@ -167,20 +168,24 @@ def _request(given: argparse.Namespace) -> dict[str, str]:
     return {"csr": text}
 
 
-def _has_place(given: argparse.Namespace) -> None:
+def has_place(given: argparse.Namespace) -> None:
+    """Raise `Invalid` where there is no place for the secrets, before any are made."""
     if given.out is None and given.csr is None and not given.json:
         raise Invalid("--out FILE keeps the secrets, --json prints them: name one, they are shown once only")
     if given.out is not None and given.out.exists():
         raise Invalid(f"{given.out} exists already")
 
 
-def _kept(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
+def keep(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
+    """Keep what was issued where `add_secret` was told; a writer of a raw topic has no token, and no file for curl."""
     if given.csr is not None:
         _certified(given, issued)
         return
     if given.out is not None:
         _write(given.out, json.dumps(issued, indent=1) + "\n")
-        _write(given.out.with_name(f"{given.out.name}.curl"), f'header = "Authorization: Bearer {issued["token"]}"\n')
+        if issued["token"] is not None:
+            curl = f'header = "Authorization: Bearer {issued["token"]}"\n'
+            _write(given.out.with_name(f"{given.out.name}.curl"), curl)
     if given.json:
         machine(issued if given.out is None else {**issued, "token": None, "kafka": None})
         return

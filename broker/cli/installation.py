@@ -43,6 +43,7 @@ from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.quarantine import Quarantine
+from broker.control.raw_sources import RawSources
 from broker.control.replacements import Replacements
 from broker.control.replays import Replays
 from broker.control.signed_documents import trust_roots, verifier
@@ -190,6 +191,7 @@ class Installation:
                     mandates=Mandates(here.control, here.admin),
                     adapter_certificates=AdapterCertificates(here.control, here.clients, _KIT),
                     products=self.products,
+                    raw_sources=RawSources(here.control, here.admin),
                     quarantine=Quarantine(here.control, history),
                     seals=EventSeals(here.keys),
                     clients=identity.clients,

@@ -22,6 +22,7 @@ _COMMANDS = (
     "demo",
     "adapter",
     "product",
+    "raw",
     "quarantine",
     "announce",
     "agreement",

@@ -1,6 +1,7 @@
 """Credentials as use-cases: a token for HTTP and a Kafka user of its own each, shown once, known here by digest only.
 
 Or, on a request for one, a client certificate for both: the key stays with who asked, and there is nothing to keep secret.
+A writer of a raw topic has the Kafka user only: its secret lies with a connector, and opens nothing over HTTP.
 A Kafka user has one password, so that every credential has its own: `<organisation>~<credential>`, which no slug can be.
 The fact comes first: nobody else takes a user away that a fact names, and none has rights that no fact gave.
 """
@@ -17,6 +18,7 @@ from broker.control.client_authority import ClientAuthority
 from broker.control.log import ControlLog
 from broker.control.logins import NO_QUOTA, Quota, Rights, remove, streams_of
 from broker.errors import BrokerError, Conflict, Invalid, NotFound
+from broker.model import topics
 from broker.model.credentials import THUMBPRINT, Credential
 from broker.model.facts import FactType
 
@@ -37,7 +39,7 @@ class Logins(Rights, Protocol):
 class Issued:
     """What the organisation must keep: it is not stored here. The token is for HTTP, the password for Kafka.
 
-    Both Kafka texts are empty where there is no Kafka user; `replaced_until` is when the one it follows expires. With a
+    Both Kafka texts are empty where there is no Kafka user, the token where it is for Kafka only; `replaced_until` is when the one it follows expires. With a
     `certificate` (PEM, its authority's behind it) there is neither token nor password.
     """
 
@@ -98,6 +100,27 @@ class Credentials:
         also = {"issued_with": shown}
         return await self._issue(organisation, roles, by, kafka=kafka, lasting=lasting, csr=csr, also=also)
 
+    async def issue_writer(
+        self,
+        organisation: str,
+        name: str,
+        *,
+        by: str,
+        lasting: timedelta | None = None,
+        shown: str | None = None,
+        csr: str | None = None,
+    ) -> Issued:
+        """A Kafka user, or a certificate for one, that may write the organisation's raw topic `name` and nothing else.
+
+        Raises `NotFound` where it is not declared, `Conflict` and `Invalid` as `issue`.
+        """
+        topic = topics.raw(organisation, name)
+        await self._control.read_to_head()
+        if (organisation, name) not in self._control.state.raw.declared:
+            raise NotFound(f"no raw source {name} of {organisation}: declare it first")
+        also = {"issued_with": shown, "writes": topic}
+        return await self._issue(organisation, (), by, kafka=True, lasting=lasting, csr=csr, also=also)
+
     async def rotate(
         self,
         credential: str,
@@ -117,7 +140,7 @@ class Credentials:
         if not held.holds(now):
             raise Conflict("this credential has expired: issue another one")
         until = min(now + overlap, held.expires or now + overlap)
-        also = {"issued_with": shown, "replaces": held.id, "until": until.isoformat()}
+        also = {"issued_with": shown, "replaces": held.id, "until": until.isoformat(), "writes": held.writes}
         kafka = held.kafka_user is not None
         return await self._issue(held.organisation, held.roles, by, kafka=kafka, lasting=lasting, csr=csr, also=also)
 
@@ -165,7 +188,9 @@ class Credentials:
         user = name if kafka else None
         expires = None if lasting is None else self._now() + lasting
         token, certificate = "", None
-        if csr is None:
+        if csr is None and also.get("writes") is not None:
+            digest = {"sha256": ""}  # of no token
+        elif csr is None:
             token = f"dn_{identifier}_{self._random(_TOKEN_BYTES)}"
             digest = {"sha256": sha256(token.encode()).hexdigest()}
         else:
@@ -204,6 +229,8 @@ class Credentials:
                 await self._logins.limit_user(user, self._quota)
             if password:
                 await self._logins.ensure_scram_user(user, password)
+            if made.writes is not None:
+                await self._logins.allow_write_topic(user, made.writes)
             for topic in sorted(streams_of(self._control.state, made, self._now())):
                 await self._logins.allow_read_topic(user, topic, topic)
         except BrokerError:

@@ -1,4 +1,4 @@
-"""Kafka users beside the control log: what each may read and take, and their end when a credential expires or is revoked.
+"""Kafka users beside the control log: what each may read, write and take, and their end when a credential expires or is revoked.
 
 A credential that is a certificate has a user without a login: it is there as long as it has rights or a quota.
 HTTP looks at a credential's instant itself, Kafka cannot: the keeper takes the user away at that instant. Any number of
@@ -59,6 +59,9 @@ class Rights(Protocol):
     async def allow_read_topic(self, principal: str, topic: str, group: str) -> None:
         """Let a user read a topic, and use a consumer group."""
 
+    async def allow_write_topic(self, principal: str, topic: str) -> None:
+        """Let a user write a topic."""
+
     async def remove_access(self, principal: str | None, topic: str) -> None:
         """Remove every right of a user on a topic."""
 
@@ -105,11 +108,12 @@ def streams_of(state: ControlState, credential: Credential, at: datetime) -> fro
 
 
 def rights(state: ControlState, at: datetime) -> dict[str, frozenset[str]]:
-    """What every Kafka user may read at `at`; one that is not in it may not exist."""
+    """Topics that every Kafka user may read at `at`, or write where it is a writer; one that is not in it may not exist."""
     found: dict[str, frozenset[str]] = {}
     for credential in state.credentials.values():
         if credential.kafka_user is not None and credential.holds(at):
-            found[credential.kafka_user] = streams_of(state, credential, at)
+            written = frozenset(filter(None, (credential.writes,)))
+            found[credential.kafka_user] = written or streams_of(state, credential, at)
     return found
 
 
@@ -123,6 +127,12 @@ def _processors(state: ControlState) -> frozenset[str]:
     """Kafka users that read for others."""
     held = (each for each in state.credentials.values() if PROCESSOR in each.roles)
     return frozenset(each.kafka_user for each in held if each.kafka_user is not None)
+
+
+def _writers(state: ControlState) -> frozenset[str]:
+    """Kafka users that write."""
+    held = (each.kafka_user for each in state.credentials.values() if each.writes is not None)
+    return frozenset(user for user in held if user is not None)
 
 
 def _certificates(state: ControlState) -> frozenset[str]:
@@ -181,12 +191,18 @@ class LoginKeeper:
                 await self.kafka.limit_user(user, self.quota)
             for topic in sorted(wanted[user]):
                 if (user, topic) not in given:
-                    await self.kafka.allow_read_topic(user, topic, topic)
+                    await self._allow(user, topic, writing=user in _writers(state))
         for user, topic in sorted(given):
             if user in _processors(state) and topic not in wanted.get(user, ()):  # its mandate is over
                 await self.kafka.remove_access(user, topic)
         # Who is not there yet is being made by another process, which may not know of every stream: looked at again.
         self._kept = wanted if wanted.keys() <= there else None
+
+    async def _allow(self, user: str, topic: str, *, writing: bool) -> None:
+        if writing:
+            await self.kafka.allow_write_topic(user, topic)
+        else:
+            await self.kafka.allow_read_topic(user, topic, topic)
 
     def _pause_s(self) -> float:
         now = self.now()

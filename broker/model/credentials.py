@@ -23,7 +23,8 @@ class Credential:
 
     Or a certificate for both, known by its `thumbprint` (`x5t#S256`, RFC 8705 §3.1: SHA-256 over DER, base64url); `sha256` is
     empty then, which no token's is. Instants are in UTC. `expires` None: until revoked. `issued_by` is the organisation that asked for it, `issued_with` the
-    credential that it showed, `replaces` the one that was rotated into it. In a fact of before there were such fields the
+    credential that it showed, `replaces` the one that was rotated into it. With `writes`, a raw topic, it opens nothing but the writing of
+    that topic on Kafka: it has no token (`sha256` empty) and no roles. In a fact of before there were such fields the
     organisation is its Kafka user.
     """
 
@@ -39,6 +40,7 @@ class Credential:
     replaces: str | None = None
     revoked: datetime | None = None
     thumbprint: str | None = None
+    writes: str | None = None
 
     def holds(self, instant: datetime) -> bool:
         """Whether it opens anything at `instant`."""
@@ -82,6 +84,7 @@ class CredentialBook:
             shown,
             followed,
             thumbprint=thumbprint,
+            writes=data.get("writes"),
         )
         if followed is not None:
             until, held = datetime.fromisoformat(data["until"]), self.live[followed]

@@ -24,6 +24,7 @@ from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.mandates import MandateBook
 from broker.model.push_book import Change
 from broker.model.quarantine_book import QuarantineBook
+from broker.model.raw_book import RawBook
 from broker.model.webhook_book import WebhookBook
 
 
@@ -70,6 +71,7 @@ class FactType(StrEnum):
     ADAPTER_CERTIFIED = "adapter.certified"
     ADAPTER_COUNTERSIGNED = "adapter.countersigned"
     ADAPTER_WITHDRAWN = "adapter.withdrawn"
+    RAW_DECLARED = "raw.declared"
 
 
 _STEPS = {
@@ -113,6 +115,7 @@ _IDENTITY = frozenset(
         FactType.CLIENT_BOUND,
         FactType.CLIENT_UNBOUND,
         FactType.ISSUER_ROTATED,
+        FactType.RAW_DECLARED,
         *_MANDATE,
         *_ADAPTER,
     }
@@ -280,6 +283,7 @@ class ControlState:
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     drops: DropBook = field(default_factory=DropBook)
     adapter_certificates: CertificateBook = field(default_factory=CertificateBook)
+    raw: RawBook = field(default_factory=RawBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -416,6 +420,8 @@ class ControlState:
             return self._vouch(offset, fact)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
+        elif fact.type is FactType.RAW_DECLARED:
+            return self.raw.declare(data, fact.at, self.organisations)
         elif fact.type is FactType.CREDENTIAL:
             return self._credentials.issue(data, fact.at, fact.by)
         elif fact.type is FactType.CREDENTIAL_REVOKED:

@@ -38,6 +38,14 @@ def source(organisation: str, product: str) -> str:
     return f"source.{slug(organisation, 'organisation')}.{product_id(product)}"
 
 
+def raw(organisation: str, name: str) -> str:
+    """Topic that the programs of `organisation` write to as their system states it, before any mapping.
+
+    `name` is a slug like every other. A table's name is not derived from it: whoever routes to the topic states both.
+    """
+    return f"raw.{slug(organisation, 'organisation')}.{slug(name, 'raw name')}"
+
+
 def delivery(agency: str, agreement: str) -> str:
     """Topic that holds what one agreement releases."""
     return f"delivery.{slug(agency, 'agency')}.{slug(agreement, 'agreement')}"

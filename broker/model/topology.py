@@ -12,6 +12,7 @@ from broker.model import topics
 _HOUR_MS = 3600 * 1000
 _DAY_MS = 24 * _HOUR_MS
 _LARGEST_DELIVERY = 2 << 20
+_LARGEST_RAW = 4 << 20
 _SMALL_INDEX = MappingProxyType({"segment.index.bytes": "131072"})
 """The default of 10 MB per segment maps 200 GB at 10,000 partitions (design §7)."""
 
@@ -75,6 +76,22 @@ def source(organisation: str, product: str, lanes: int) -> TopicSpec:
         "message.timestamp.type": "LogAppendTime",
     }
     return TopicSpec(topics.source(organisation, product), lanes, _SMALL_INDEX | config)
+
+
+def raw(organisation: str, name: str) -> TopicSpec:
+    """Raw topic of a source: one partition, so that what its system did stays in its order; kept 7 days, and not compacted.
+
+    LogAppendTime: how long personal data is kept is for our clock, not for the writer's. It takes larger records than a
+    source topic: a change states a row before and after. See docs/adr/2026-11-26-raw-topics.md.
+    """
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * _DAY_MS),
+        "segment.ms": str(_DAY_MS),
+        "max.message.bytes": str(_LARGEST_RAW),
+        "message.timestamp.type": "LogAppendTime",
+    }
+    return TopicSpec(topics.raw(organisation, name), config=_SMALL_INDEX | config)
 
 
 def quarantine(organisation: str, product: str) -> TopicSpec:

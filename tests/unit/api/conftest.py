@@ -103,6 +103,7 @@ def _folded() -> ControlState:
     for ceiling in limit_documents.ceilings((ROOT / "policies" / "ceilings" / "persoon.v1.yaml").read_text()):
         held = limit_documents.ceiling_document(ceiling)
         fact(FactType.CEILING, f"ceiling/persoon.v1/{ceiling.purpose}", held)
+    fact(FactType.RAW_DECLARED, "raw/rijksregister/personen", {"organisation": "rijksregister", "name": "personen"})
     report = {"adapter": "wegen", "module": "wegen", "package": "", "source": "rijksregister", "product": "persoon.v1"}
     made = {"id": "kaart", "report": report}
     offset, name = next(numbers), "adapter-certificate/kaart"

@@ -98,6 +98,7 @@ _NAMED = {
     "code": "statistiek",
     "trace": "01" * 16,
     "certificate": "kaart",
+    "name": "personen",
 }
 _WAITING, _STUDY = {"agreement": "wachtend"}, {"agreement": "onderzoek"}
 _EGRESS = {"subject": "delivery.gent-parkeren.parkeren-value", "version": "1", "identifier": "2"}
@@ -142,6 +143,7 @@ _A = "/v1/agreements/{agreement}"
 _M = "/v1/organisations/{organisation}/mandates/{processor}"
 _HELPER = {"organisation": OWN_AGENCY, "processor": "softwarehuis"}
 _P = "/v1/products/{source}/{product}"
+_R = "/v1/sources/{organisation}/raw"
 _C = "/v1/organisations/{organisation}/credentials"
 _Q = "/v1/quarantine/{organisation}/{product}"
 _QUARANTINED = {"partition": "0", "offset": "7"}
@@ -244,6 +246,9 @@ ROWS = (
     Row("POST", _CERTIFICATES, SOURCE, 403, _REPORT),
     Row("POST", f"{_CERTIFICATES}/{{certificate}}/countersign", OPERATOR, 403),
     Row("DELETE", f"{_CERTIFICATES}/{{certificate}}", SOURCE | OPERATOR, knows=_ITS_SIDE),
+    Row("GET", _R, SOURCE | OPERATOR, 403),
+    Row("PUT", f"{_R}/{{name}}", SOURCE | OPERATOR, 403),
+    Row("POST", f"{_R}/{{name}}/writers", SOURCE | OPERATOR, 403),
     Row("GET", "/v1/credentials", ALL),
     Row("GET", _C, AGENCY | OPERATOR, named=_SPARE, knows=_HOUSE),
     Row("POST", _C, AGENCY | OPERATOR, body={"roles": ["agency"]}, named=_SPARE, knows=_HOUSE),

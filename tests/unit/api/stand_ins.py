@@ -15,6 +15,7 @@ from broker.model.facts import ControlState
 from broker.model.file_format import FileFormat
 from broker.model.mandates import Mandate
 from broker.model.quarantine_book import Place, Retry
+from broker.model.raw_book import RawSource
 from broker.model.webhook_book import Subscription
 
 
@@ -154,6 +155,13 @@ class Products:
         return SimpleNamespace(schema_id=1)
 
 
+class RawSources:
+    """Declared at once."""
+
+    async def declare(self, organisation: str, name: str, **_more: object) -> RawSource:
+        return RawSource(organisation, name, datetime(2026, 1, 1, tzinfo=UTC))
+
+
 class Quarantine:
     """One record."""
 
@@ -199,6 +207,9 @@ class Logins:
     async def allow_read_topic(self, _principal: str, _topic: str, _group: str) -> None:
         """Nothing."""
 
+    async def allow_write_topic(self, _principal: str, _topic: str) -> None:
+        """Nothing."""
+
     async def remove_user_access(self, _principal: str) -> None:
         """Nothing."""
 
@@ -235,6 +246,7 @@ def usual() -> dict[str, Any]:
         "mandates": Mandates(),
         "adapter_certificates": AdapterCertificates(),
         "products": Products(),
+        "raw_sources": RawSources(),
         "quarantine": Quarantine(),
         "looks": Looks(),
         "tally": Tally(),

@@ -66,6 +66,10 @@ class Kafka:
         self._do("allow", principal, topic, group)
         self.granted.append(Grant(principal, "topic", topic, "read"))
 
+    async def allow_write_topic(self, principal: str, topic: str) -> None:
+        self._do("allow writing", principal, topic)
+        self.granted.append(Grant(principal, "topic", topic, "write"))
+
     async def remove_access(self, principal: str | None, topic: str) -> None:
         self._do("remove", principal, topic)
 
