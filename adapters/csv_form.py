@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from adapters.file_form import FilesForm
 
 
-class CsvSource(BaseModel):
+class CsvSource(FilesForm):
     """A folder or one file. What is not stated is seen from the file itself."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
     kind: Literal["csv"]
-    path: str | None = None
-    """Relative to the mapping file; `--source` goes before it."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | Literal["tab"] | None = None
     quote: Annotated[str, Field(min_length=1, max_length=1)] | Literal["none"] = '"'
     encoding: Literal["utf-8", "utf-8-sig", "cp1252"] | None = None

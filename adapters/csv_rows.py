@@ -20,6 +20,7 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from adapters.csv_form import CsvSource
+from adapters.file_rows import FileBroken, Table
 
 # About styles and extensions, which are not read.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")
@@ -39,24 +40,24 @@ Row = list[str] | str
 """The cells of a row, or the reason why it has none."""
 
 
-class FileBroken(Exception):
-    """A file that cannot be read on; holds the reason, and the field that it keeps from being made, if it is one."""
-
-    def __init__(self, reason: str, path: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.path = reason, path
-
-
 @dataclass(frozen=True, slots=True)
-class Table:
-    """Columns of a file, and its rows with their numbers in it (from 1). Rows of empty cells only are left out."""
+class CsvFormat:
+    """CSV files and workbooks as a mapping's words say; a row is its cells by the names of their columns."""
 
-    columns: list[str]
-    rows: Iterator[tuple[int, Row]]
+    form: CsvSource
+    suffixes: frozenset[str] = SUFFIXES
+
+    def table(self, file: BinaryIO, name: str) -> Table[list[str]]:
+        """Its rows; raises `FileBroken`, also while they are read."""
+        return table(file, name, self.form)
+
+    def shown(self, columns: Sequence[str], row: list[str]) -> dict[str, Any]:
+        """Cells by the names of their columns."""
+        return dict(zip(columns, row, strict=True))
 
 
-def table(file: BinaryIO, name: str, form: CsvSource) -> Table:
-    """The table in `file`, read while its rows are; raises `FileBroken`, also while they are read."""
+def table(file: BinaryIO, name: str, form: CsvSource) -> Table[list[str]]:
+    """The table in `file`, read while its rows are; raises `FileBroken`, also then. Rows of empty cells are left out."""
     cells = _workbook(file, form) if Path(name).suffix.lower() == ".xlsx" else _text(file, form)
     numbered = enumerate(cells, 1)
     columns = form.names

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from adapters.csv_form import CsvSource
-from adapters.csv_rows import FileBroken, table
+from adapters.csv_rows import table
+from adapters.file_rows import FileBroken
 from adapters.sources import local_path
 from broker.errors import Invalid
 

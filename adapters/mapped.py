@@ -9,13 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from adapters import mapping, mapping_form, rest_poll
-from adapters.csv_drop import CsvDrop
 from adapters.csv_form import CsvSource
+from adapters.csv_rows import CsvFormat
+from adapters.file_drop import FileDrop
+from adapters.file_form import files_of
 from adapters.mapping import ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
 from adapters.rest_form import RestSource
 from adapters.sdk import Adapter
-from adapters.sources import local_path
 from broker.errors import Invalid
 from broker.schema.avro import Schema
 
@@ -51,11 +52,8 @@ class Reader:
     flat: bool = False
 
 
-def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> CsvDrop:
-    if given is None and form.path is None:
-        raise Invalid("name the folder or file: --source PATH, or `path:` below `source:` in the mapping")
-    path = local_path(given if given is not None else str(made.file.parent / str(form.path)))
-    return CsvDrop(made, form, path)
+def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> FileDrop:
+    return FileDrop(made, CsvFormat(form), files_of(made, form, given))
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(

@@ -41,19 +41,27 @@ class Secret(_Form):
         return self
 
     def read(self, folder: Path) -> str:
-        """The secret; a relative `file` is below `folder`. Raises `Invalid` where it is not there."""
-        if self.env is not None:
-            found, place = os.environ.get(self.env, ""), f"variable {self.env} of the environment"
-        else:
-            place = f"file {self.file}"
-            try:
-                found = (folder / str(self.file)).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError):
-                found = ""
-        found = found.strip()
+        """The secret, one line; a relative `file` is below `folder`. Raises `Invalid` where it is not there."""
+        found, place = self._found(folder)
         if not found or not found.isprintable() or not found.isascii():
             raise Invalid(f"there is no secret in the {place}: put it there, on one line")
         return found
+
+    def text(self, folder: Path) -> str:
+        """The same for a secret of several lines, as a private key is."""
+        found, place = self._found(folder)
+        if not found or not found.isascii():
+            raise Invalid(f"there is no secret in the {place}: put it there")
+        return found + "\n"
+
+    def _found(self, folder: Path) -> tuple[str, str]:
+        if self.env is not None:
+            return os.environ.get(self.env, "").strip(), f"variable {self.env} of the environment"
+        try:
+            found = (folder / str(self.file)).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            found = ""
+        return found, f"file {self.file}"
 
 
 class ClientCredentials(_Form):

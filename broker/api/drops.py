@@ -12,10 +12,10 @@ from broker.api.pushes import RESUMPTION, PushForm, ResumptionForm, registration
 from broker.api.services import Broker, Services
 from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.push_subscriptions import Start
-from broker.delivery.ssh_keys import LONGEST_LINE
 from broker.errors import NotFound
 from broker.model.drop_book import Destination, Drop
 from broker.model.file_format import FileFormat
+from broker.model.ssh_keys import LONGEST_LINE
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/drop", tags=["drops"])
 

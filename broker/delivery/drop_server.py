@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncssh
 
-from broker.delivery import ssh_keys
 from broker.delivery.egress_guard import EgressGuard
 from broker.delivery.push_circuit import Failure
 from broker.errors import AddressRefused
+from broker.model import ssh_keys
 from broker.model.drop_book import Destination
 
 OWNER_AND_GROUP = 0o640
@@ -22,10 +22,8 @@ OWNER_AND_GROUP = 0o640
 
 _MOST_ADDRESSES = 3
 _LAST_S = 2.0
-_RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 _MEANINGS: tuple[tuple[type[Exception], Failure], ...] = (
-    (asyncssh.HostKeyNotVerifiable, Failure.HOST_KEY),
     (asyncssh.PermissionDenied, Failure.LOGIN),
     (asyncssh.SFTPNoSuchFile, Failure.DIRECTORY),
     (asyncssh.SFTPNoSuchPath, Failure.DIRECTORY),
@@ -149,27 +147,11 @@ class DropServers:
 
     async def _connected(self, to: Destination, seed: bytes) -> asyncssh.SSHClientConnection:
         addresses = await _addresses(self._guard, to)
-        pinned = asyncssh.import_public_key(to.host_key)
-        algorithm = pinned.get_algorithm()
+        options = ssh_keys.options(to.host_key, ssh_keys.private_key(seed))
         trouble: OSError | None = None
         for place in addresses[:_MOST_ADDRESSES]:
             try:
-                return await asyncssh.connect(
-                    place,
-                    to.port,
-                    username=to.username,
-                    client_keys=[ssh_keys.private_key(seed)],
-                    known_hosts=([pinned], [], []),
-                    server_host_key_algs=_RSA if algorithm == "ssh-rsa" else (algorithm,),
-                    preferred_auth="publickey",
-                    config=None,
-                    agent_path=None,
-                    client_host_keys=None,
-                    gss_kex=False,
-                    gss_auth=False,
-                    x509_trusted_certs=None,
-                    x509_trusted_cert_paths=None,
-                )
+                return await asyncssh.connect(place, to.port, username=to.username, **options)
             except ConnectionRefusedError as error:
                 trouble = error
         raise trouble or OSError("no address")
@@ -198,7 +180,6 @@ async def _judged(within_s: float) -> AsyncIterator[None]:
 
 def failure_of(error: Exception) -> Failure:
     """What an error of SSH, of SFTP or of the connection below means; by its class, never by the server's words."""
-    # The library's words: the server has no key of the kind that is pinned, so it is not that server.
-    if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason:
+    if ssh_keys.is_another(error):
         return Failure.HOST_KEY
     return next((meaning for class_, meaning in _MEANINGS if isinstance(error, class_)), Failure.CONNECT)

@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass, field, replace
 
 from broker.control import keys
-from broker.delivery import ssh_keys
 from broker.delivery.drop_courier import OpenServer
 from broker.delivery.drop_server import NotTaken
 from broker.delivery.push_circuit import Failure
 from broker.delivery.push_kinds import DROPS
 from broker.delivery.push_subscriptions import MOST_TESTS, Pushes, Start
 from broker.errors import Invalid
+from broker.model import ssh_keys
 from broker.model.drop_book import Destination, Drop
 from broker.model.push_book import Change
 

@@ -12,7 +12,7 @@ import httpx
 
 from adapters import csv_rows
 from adapters.csv_form import CsvSource
-from adapters.csv_rows import FileBroken
+from adapters.file_rows import FileBroken
 from adapters.sdk import Broken, Change, Item, SnapshotBegins, SnapshotEnds
 from adapters.sources import Document, fetch, from_cursor, is_feed, local_path, whole_seconds
 from broker.errors import Invalid, Retriable

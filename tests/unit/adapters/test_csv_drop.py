@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from adapters import csv_rows
-from adapters.csv_drop import CsvDrop
+from adapters.file_drop import FileDrop
 from adapters.mapped import build, load_mapping
 from adapters.sdk import Broken, Change, Ignored, SnapshotBegins, SnapshotEnds
 from broker.errors import Invalid, MappingRefused, Retriable
@@ -37,7 +37,7 @@ fields:
   oorzaken: {const: []}
 """
 HEAD = "nummer;omschrijving\n"
-Make = Callable[..., CsvDrop]
+Make = Callable[..., FileDrop]
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def folder(tmp_path: Path) -> Path:
 def adapter(folder: Path) -> Make:
     tmp_path = folder.parent
 
-    def make(words: str = "", more: str = "") -> CsvDrop:
+    def make(words: str = "", more: str = "") -> FileDrop:
         (tmp_path / "mapping.yaml").write_text(MAPPING % (words, more))
         made = build(load_mapping(tmp_path, schema), None)
-        assert isinstance(made, CsvDrop)
+        assert isinstance(made, FileDrop)
         return made
 
     return make
@@ -180,7 +180,7 @@ async def test_files_come_in_the_order_of_their_names_and_others_are_left(folder
     assert told(await drain(adapter())) == ["a.CSV", "b.csv", "d/c.txt"]
 
 
-async def read(adapter: CsvDrop, drain: Any, cursor: str | None) -> tuple[list[Any], str | None]:
+async def read(adapter: FileDrop, drain: Any, cursor: str | None) -> tuple[list[Any], str | None]:
     items = await drain(adapter, cursor)
     return told(items), items[-1][1] if items else cursor
 
@@ -313,7 +313,7 @@ def test_columns_that_the_file_lacks_are_told_with_their_line(folder, adapter) -
 @pytest.mark.parametrize(
     ("words", "told", "line"),
     [
-        (", kind2: x", "`kind2` is no word here; known are kind, path, separator", 4),
+        (", kind2: x", "`kind2` is no word here; known are kind, path, key, host_key", 4),
         (", encoding: latin1", "`encoding`", 4),
     ],
 )

@@ -11,12 +11,12 @@ import pytest
 
 from broker.api.credential_scope import remove_planted
 from broker.control.keys import drop_key
-from broker.delivery import ssh_keys
 from broker.delivery.drop_server import NotTaken
 from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.egress_guard import AllowList, EgressGuard
 from broker.delivery.push_circuit import Failure, Health, Patience, failed
 from broker.delivery.push_note import Note, Written
+from broker.model import ssh_keys
 from broker.model.credentials import Credential
 from broker.model.drop_book import Destination
 from broker.model.facts import FactType

@@ -3,8 +3,8 @@
 import asyncssh
 import pytest
 
-from broker.delivery import ssh_keys
 from broker.errors import Invalid
+from broker.model import ssh_keys
 
 
 def line(kind: str, **given: int) -> str:

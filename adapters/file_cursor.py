@@ -4,13 +4,12 @@ Files are known by salted digests of their names, sizes and times of change, row
 a name can hold personal data, and a cursor holds none.
 """
 
+import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
-
-from adapters.csv_rows import Row
+from typing import Any
 
 _SALT, _SHORT, _LONG = 8, 6, 12
 _PARTS = 6
@@ -22,7 +21,6 @@ class Listed:
     """One file of the source, as it was when the folder was listed."""
 
     name: str
-    path: Path
     size: int
     changed_ns: int
 
@@ -95,8 +93,14 @@ class Trail:
         """Of all rows that were added."""
         return self._hash.hexdigest()
 
-    def add(self, row: Row) -> None:
-        """Go on by one row."""
+    def add(self, row: Any) -> None:
+        """Go on by one row: its cells, its tree, or the reason why it has none."""
         self.rows += 1
-        told = row if isinstance(row, str) else "\x1f".join(row)
+        match row:
+            case str():
+                told = row
+            case list():
+                told = "\x1f".join(row)
+            case _:
+                told = json.dumps(row, sort_keys=True, separators=(",", ":"))
         self._hash.update(f"{len(told)}/{told}".encode("utf-8", "surrogatepass"))
