@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import mapping_form, mapping_text
+from adapters.change_row import ChangeRow
 from adapters.mapping_errors import MappingRefused
 from adapters.mapping_form import Document
 from adapters.mapping_records import Members, explained_paths
@@ -62,7 +63,8 @@ class ProductMapping:
     def item(self, row: Any, place: str) -> Item:
         """What `row` states. `place` names the row where it has no id of its own (a file and a number).
 
-        A row that does not fit is `Broken` with a stable reason and the path of the target field.
+        A row that does not fit is `Broken` with a stable reason and the path of the target field. One that is gone
+        (`ChangeRow`) is a deletion.
         """
         source_id = place
         try:
@@ -71,7 +73,7 @@ class ProductMapping:
             if (own := self._id(row)) is None:
                 return Broken(place, "ID_MISSING", "id", self.product)
             source_id = own
-            if self._deleted(row):
+            if (isinstance(row, ChangeRow) and row.gone) or self._deleted(row):
                 subject = self._subject(row)
                 return Change(source_id, self.product, None, subject)
             return Change(source_id, self.product, self._value(row))
