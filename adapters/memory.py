@@ -17,7 +17,7 @@ from typing import Self
 
 from adapters.summary import Summary
 from broker.batches import Row
-from broker.model.intake import Intake
+from broker.model.intake import CURSOR_KEY, Intake
 from broker.model.keyed import DIGEST_BYTES, digest
 
 NEVER = bytes(DIGEST_BYTES)
@@ -25,7 +25,6 @@ NEVER = bytes(DIGEST_BYTES)
 
 TAG_BYTES = 4
 
-_CURSOR = b"cursor"
 _COMPLAINT = slice(DIGEST_BYTES, 2 * DIGEST_BYTES)
 _KEY = slice(2 * DIGEST_BYTES, 3 * DIGEST_BYTES)
 
@@ -91,16 +90,16 @@ class Memory:
     cursor: str | None = None
     summary: Summary = field(default_factory=Summary)
     items: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    intake: Mapping[str, Intake] = field(default_factory=dict)
+    intake: dict[str, Intake] = field(default_factory=dict)
     passed: str | None = None
 
     @classmethod
     def restored(cls, state: Mapping[bytes, bytes], run: str) -> Self:
         """What the state topic holds. The counts are this run's: they tell which of its transactions were committed."""
-        items = {bytes.fromhex(key.decode()): value for key, value in state.items() if key != _CURSOR}
-        if _CURSOR not in state:
+        items = {bytes.fromhex(key.decode()): value for key, value in state.items() if key != CURSOR_KEY}
+        if CURSOR_KEY not in state:
             return cls(run, items=items)
-        noted = json.loads(state[_CURSOR])
+        noted = json.loads(state[CURSOR_KEY])
         summary = Summary.of_json(noted) if noted["run"] == run else Summary()
         intake = {product: Intake.of_json(held) for product, held in noted.get("intake", {}).items()}
         return cls(run, noted["cursor"], summary, items, intake, noted.get("passed"))
@@ -129,4 +128,4 @@ class Memory:
         for item, outcome in items.items():
             yield item.hex().encode(), outcome, []
         noted = {"cursor": cursor, "run": self.run, "at": at, "passed": passed, "intake": shown, **summary.as_json()}
-        yield _CURSOR, json.dumps(noted, separators=(",", ":")).encode(), []
+        yield CURSOR_KEY, json.dumps(noted, separators=(",", ":")).encode(), []

@@ -128,6 +128,7 @@ class Runner:
 
     async def _open(self) -> Memory:
         self._memory = memory = Memory.restored(await self.journal.open(), self._run)
+        memory.intake = {product: Intake(owner) for product, owner in self.adapter.sources.items()} | memory.intake
         self._summary = memory.summary
         return memory
 
@@ -215,11 +216,8 @@ class Runner:
         memory.passed, self._memory = at, memory
 
     def _intake(self, memory: Memory, batch: Batch, at: datetime) -> dict[str, Intake]:
-        added = {
-            product: memory.intake.get(product, Intake(self.adapter.sources[product])).plus(offered, at)
-            for product, offered in batch.offered.items()
-        }
-        return {**memory.intake, **added}
+        added = {product: memory.intake[product].plus(offered, at) for product, offered in batch.offered.items()}
+        return memory.intake | added
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
+CURSOR_KEY = b"cursor"
+"""Key of the row of an adapter's state in which it lies (`adapters.memory`)."""
+
 HOURS = 24
 """Hours that are told apart: the present one, and those before it."""
 

@@ -8,6 +8,8 @@ CONTROL_LOG = "control.log"
 LANES = "lanes"
 RECEIPTS = "receipts"
 DOSSIERS = "subjects.dossiers"
+CURSORS = "cursors."
+"""What the names of all adapters' state topics begin with."""
 INTAKE = "intake.keys"
 INTAKE_SLOTS = 8
 """Partitions of `INTAKE`: so many pushes with an idempotency key are written at one time."""
@@ -68,7 +70,7 @@ def drop_group(agreement: str) -> str:
 
 def cursors(adapter: str) -> str:
     """Compacted topic in which an adapter's runner keeps its cursor and content hashes (design R9)."""
-    return f"cursors.{slug(adapter, 'adapter')}"
+    return f"{CURSORS}{slug(adapter, 'adapter')}"
 
 
 def lane_transactional_id(lane: int) -> str:
