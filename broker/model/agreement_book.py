@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.model.agreement import State
-from broker.model.lifecycle import EDITABLE, IN_FORCE, AgreementEntry, Step, Transition, stepped
+from broker.model.lifecycle import EDITABLE, IN_FORCE, OPEN, AgreementEntry, Step, Transition, stepped
 
 Register = Callable[[str, str], int]
 """Id of an egress schema, from its registry subject and its text."""
@@ -13,7 +13,7 @@ Register = Callable[[str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What both parties are told of one step: once per fact, in the log's order."""
+    """What both parties are told of one step, in the log's order; a fact about a product is one event per agreement on it."""
 
     agreement: str
     version: int
@@ -62,6 +62,14 @@ class AgreementBook:
         source, agency = (str(entry.document.get(role, "")) for role in ("source", "agency"))
         self.events.append(Event(entry.id, entry.version, entry.state, source, agency, entry.history[-1]))
         return True
+
+    def tell(self, source: str, product: str, taken: Transition) -> None:
+        """Tell both parties of every agreement on a product, if it is not over, of something that changes none of them."""
+        for entry in self.agreements.values():
+            on = entry.document.get("source") == source and entry.document.get("product") == product
+            if on and entry.state in OPEN | IN_FORCE:
+                agency = str(entry.document.get("agency", ""))
+                self.events.append(Event(entry.id, entry.version, entry.state, source, agency, taken))
 
     def _opened(
         self, step: Step, data: Mapping[str, Any], taken: Transition, register: Register

@@ -58,6 +58,10 @@ class AnnouncementBook:
         self.made.append(Announcement(epoch, NoticeReason.PRODUCT_RESUMED, *name, str(data.get("text", ""))))
         return True
 
+    def deprecate(self, source: str, product: str, text: str, sunset: str, epoch: int) -> None:
+        """Tell the agencies of a product of its sunset, an instant (RFC 3339)."""
+        self.made.append(Announcement(epoch, NoticeReason.DEPRECATION, source, product, text, ends=sunset))
+
     def announce(self, data: Mapping[str, Any], epoch: int) -> bool:
         """Tell the agencies concerned."""
         self.made.append(

@@ -20,8 +20,9 @@ from broker.model.announcements import AnnouncementBook
 from broker.model.credentials import Credential, CredentialBook
 from broker.model.drop_book import DropBook
 from broker.model.instants import optional_instant, stated_instant
-from broker.model.lifecycle import AgreementEntry, Step, Transition
+from broker.model.lifecycle import IN_FORCE, AgreementEntry, Step, Transition
 from broker.model.mandates import MandateBook
+from broker.model.product_life import Life, LifeBook
 from broker.model.push_book import Change
 from broker.model.quarantine_book import QuarantineBook
 from broker.model.raw_book import RawBook
@@ -39,6 +40,9 @@ class FactType(StrEnum):
     ISSUER_ROTATED = "issuer.rotated"
     SCHEMA = "schema.registered"
     PRODUCT = "product.declared"
+    PRODUCT_LAUNCHED = "product.launched"
+    PRODUCT_DEPRECATED = "product.deprecated"
+    PRODUCT_ENDED = "product.ended"
     PURPOSES = "purposes.set"
     CEILING = "ceiling.set"
     AGREEMENT_DRAFTED = "agreement.drafted"
@@ -123,21 +127,27 @@ _IDENTITY = frozenset(
 
 _STREAM = frozenset({FactType.REPLAY_REQUESTED, FactType.PRODUCT_HALTED, FactType.PRODUCT_RESUMED, FactType.ANNOUNCED})
 
+_LIFE = frozenset({FactType.PRODUCT_LAUNCHED, FactType.PRODUCT_DEPRECATED, FactType.PRODUCT_ENDED})
+
 _QUARANTINE = frozenset({FactType.QUARANTINE_OPENED, FactType.QUARANTINE_RETRIED})
 
-_DECIDES_NOTHING = _IDENTITY | frozenset(
-    {
-        FactType.AGREEMENT_DRAFTED,
-        FactType.AGREEMENT_REQUESTED,
-        FactType.AGREEMENT_APPROVED,
-        FactType.AGREEMENT_ADVISED,
-        FactType.AGREEMENT_SIGNED,
-        FactType.AGREEMENT_PUBLISHED,
-        FactType.REPLAY_REQUESTED,
-        FactType.ANNOUNCED,
-        *_PUSH,
-        *_QUARANTINE,
-    }
+_DECIDES_NOTHING = (
+    _IDENTITY
+    | _LIFE
+    | frozenset(
+        {
+            FactType.AGREEMENT_DRAFTED,
+            FactType.AGREEMENT_REQUESTED,
+            FactType.AGREEMENT_APPROVED,
+            FactType.AGREEMENT_ADVISED,
+            FactType.AGREEMENT_SIGNED,
+            FactType.AGREEMENT_PUBLISHED,
+            FactType.REPLAY_REQUESTED,
+            FactType.ANNOUNCED,
+            *_PUSH,
+            *_QUARANTINE,
+        }
+    )
 )
 """Facts after which every decision is what it was before: no router compiles anew."""
 
@@ -284,6 +294,7 @@ class ControlState:
     drops: DropBook = field(default_factory=DropBook)
     adapter_certificates: CertificateBook = field(default_factory=CertificateBook)
     raw: RawBook = field(default_factory=RawBook)
+    lives: LifeBook = field(default_factory=LifeBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -328,6 +339,15 @@ class ControlState:
         """The version that may be drafted or requested now, anew or again; None where neither may be."""
         return self._book.next_version(agreement, step)
 
+    def life_of(self, document: Mapping[str, Any]) -> Life:
+        """The life of the product version that an agreement document is on."""
+        return self.lives.of(str(document.get("source")), str(document.get("product")))
+
+    def left_on(self, source: str, product: str) -> tuple[AgreementEntry, ...]:
+        """Agreements in force on a product version, by id."""
+        entries = (entry for _, entry in sorted(self.agreements.items()) if entry.state in IN_FORCE)
+        return tuple(each for each in entries if (each.source, str(each.document["product"])) == (source, product))
+
     def is_pushed(self, agreement: str) -> bool:
         """Whether the broker itself brings the agreement's deliveries somewhere."""
         return agreement in self.webhooks.live or agreement in self.drops.live
@@ -361,7 +381,7 @@ class ControlState:
     def _change(self, offset: int, fact: Fact) -> bool:
         if fact.type in _STEPS:
             return self._step(offset, fact)
-        if fact.type in _STREAM:
+        if fact.type in _STREAM | _LIFE:
             return self._said(offset, fact)
         if fact.type in _PUSH:
             return self._push(offset, fact)
@@ -374,6 +394,8 @@ class ControlState:
     def _step(self, offset: int, fact: Fact) -> bool:
         """What happened to an agreement."""
         data, step = fact.data, _STEPS[fact.type]
+        if self._barred(step, data, fact.at):
+            return False
         why, function = str(data.get("why", "")), data.get("function")
         taken = Transition(step, fact.by, fact.at, why, None if function is None else str(function), offset)
         accepted = self._book.take(step, data, taken, self._register)
@@ -381,6 +403,31 @@ class ControlState:
         if entry is not None and entry.state is not State.ACTIVE:
             self.replays.pop(entry.id, None)
         return accepted
+
+    def _barred(self, step: Step, data: Mapping[str, Any], at: datetime) -> bool:
+        """Whether nothing may begin so on the product; what is in force goes on, and is amended."""
+        stated = data.get("document")
+        held = self.agreements.get(data["id"] if stated is None else stated["id"])
+        if held is not None and held.state in IN_FORCE:
+            return False
+        document = held.document if stated is None and held is not None else stated
+        return document is not None and self.life_of(document).bars(step, at)
+
+    def _lived(self, offset: int, fact: Fact) -> bool:
+        """What the owner of a product version says of its life; a deprecation is told in every stream on it, and as an event."""
+        data = fact.data
+        name = str(data["source"]), str(data["product"])
+        if name not in self.products:
+            return False
+        if fact.type is FactType.PRODUCT_LAUNCHED:
+            return self.lives.launch(name)
+        if fact.type is FactType.PRODUCT_ENDED:
+            return not self.left_on(*name) and self.lives.end(name, fact.at)
+        if not self.lives.deprecate(name, data, fact.at, offset):
+            return False
+        self.announcements.deprecate(*name, str(data["text"]), str(data["sunset"]), offset)
+        self._book.tell(*name, Transition(Step.DEPRECATED, fact.by, fact.at, str(data["text"]), None, offset))
+        return True
 
     def _push(self, offset: int, fact: Fact) -> bool:
         """Where deliveries are brought to."""
@@ -405,6 +452,8 @@ class ControlState:
             issued = fact.at if before is None else before.issued
             product = Product(data["id"], data["source"], self._register(data["id"], data["schema"]), issued, fact.at)
             self.products[product.source, product.id] = product
+            if before is None and data.get("planned") is True:
+                self.lives.plan((product.source, product.id))
         elif fact.type is FactType.PSEUDONYM_ROTATED:
             return self._rotate(data["agency"], data["purpose"], data["epoch"])
         elif fact.type is FactType.PURPOSES:
@@ -464,6 +513,8 @@ class ControlState:
     def _said(self, offset: int, fact: Fact) -> bool:
         """What is said in streams, and what stops them."""
         data = fact.data
+        if fact.type in _LIFE:
+            return self._lived(offset, fact)
         if fact.type is FactType.REPLAY_REQUESTED:
             return self._replay(data["agreement"], data.get("since"), offset)
         if fact.type is FactType.ANNOUNCED:

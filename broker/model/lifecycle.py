@@ -17,7 +17,10 @@ from broker.model.agreement import Instrument, State
 
 
 class Step(StrEnum):
-    """What happened to a version; the last two are how an activation shows where a version was in force already."""
+    """What happened to a version; `RESUMED` and `AMENDED` are how an activation shows where a version was in force already.
+
+    `DEPRECATED` is told of every agreement on a product that its owner deprecated; it changes none of them.
+    """
 
     DRAFTED = "drafted"
     REQUESTED = "requested"
@@ -31,6 +34,7 @@ class Step(StrEnum):
     ENDED = "ended"
     RESUMED = "resumed"
     AMENDED = "amended"
+    DEPRECATED = "product-deprecated"
 
 
 class Verdict(StrEnum):
