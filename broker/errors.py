@@ -28,6 +28,7 @@
         ├── Unauthenticated       no valid credential
         ├── Forbidden             a valid credential that may not do this
         │   └── NotCertified          an adapter without a valid certificate, where one is needed
+        ├── Drifted               a source lacks what it used to have, and its mapping says to stop then
         ├── NotFound              no such thing, or not the caller's
         │   └── UnknownSubject        the source has no record of the subject now
         ├── Conflict              the aggregate moved on: read it again
@@ -241,6 +242,12 @@ class NotCertified(Forbidden):
     """The adapter may not publish here: it has no valid certificate of the conformance kit."""
 
     code = "ADAPTER_NOT_CERTIFIED"
+
+
+class Drifted(Refused):
+    """A source lacks what it used to have, or holds codes that nobody mapped, and its mapping says to stop then."""
+
+    code = "SOURCE_DRIFTED"
 
 
 class NotFound(Refused):

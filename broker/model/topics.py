@@ -58,6 +58,11 @@ def quarantine(organisation: str, product: str) -> str:
     return f"quarantine.{slug(organisation, 'organisation')}.{product_id(product)}"
 
 
+def seals(organisation: str, product: str) -> str:
+    """Topic of the source's seals on what adapters publish as `product`."""
+    return f"seals.{slug(organisation, 'organisation')}.{product_id(product)}"
+
+
 def webhook_group(agreement: str) -> str:
     """Consumer group under which the position of an agreement's webhook is committed."""
     return f"webhook.{slug(agreement, 'agreement')}"

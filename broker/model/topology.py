@@ -100,6 +100,20 @@ def quarantine(organisation: str, product: str) -> TopicSpec:
     return TopicSpec(name, config=_SMALL_INDEX | {"retention.ms": str(30 * _DAY_MS), "segment.ms": str(_DAY_MS)})
 
 
+def seals(organisation: str, product: str) -> TopicSpec:
+    """Seals on a product's records: kept for ever, as the last record of a subject is.
+
+    LogAppendTime: whoever stole a source's key cannot date a seal back. See docs/adr/2026-11-26-source-seals.md.
+    """
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "message.timestamp.type": "LogAppendTime",
+    }
+    return TopicSpec(topics.seals(organisation, product), config=_SMALL_INDEX | config)
+
+
 def delivery(agency: str, agreement: str, retention_days: int) -> TopicSpec:
     """Delivery topic of an agreement: one partition, one cursor. CreateTime: see the ADR.
 

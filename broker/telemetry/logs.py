@@ -19,6 +19,7 @@ class Event(StrEnum):
     """Everything this broker logs; the names are stable. A line per batch at most, never per record."""
 
     ADAPTER_BATCH = "adapter.batch"
+    ADAPTER_DRIFT = "adapter.drift"
     ADAPTER_ENDED = "adapter.ended"
     ADAPTER_QUARANTINED = "adapter.quarantined"
     ADAPTER_STARTED = "adapter.started"
@@ -58,6 +59,7 @@ class Event(StrEnum):
 
 _WARNINGS = frozenset(
     {
+        Event.ADAPTER_DRIFT,
         Event.ADAPTER_QUARANTINED,
         Event.AFTERCARE_FAILED,
         Event.CHILD_ENDED,

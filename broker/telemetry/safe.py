@@ -34,7 +34,7 @@ FIELDS: Mapping[str, re.Pattern[str] | None] = {
     **dict.fromkeys(
         ("barriers", "deliveries", "records", "read", "published", "duplicate", "ignored", "quarantined"), _NUMBER
     ),
-    **dict.fromkeys(("bytes", "duration_ms", "pause_s", "error", "logger", "template", "place"), _NUMBER),
+    **dict.fromkeys(("bytes", "duration_ms", "pause_s", "error", "logger", "template", "place", "path"), _NUMBER),
 }
 """Names of fields and the form of their text; without a form only numbers and what is `FromCode` pass. Others may be added."""
 
