@@ -36,6 +36,7 @@ from broker.api import (
     pseudonyms,
     purposes,
     quarantine,
+    raw_intake,
     raw_sources,
     registry,
     registry_writing,
@@ -84,7 +85,8 @@ def create_app(
     app.state.public_pace = Pace()
     app.state.paces = Paces(requests_per_second)
     app.state.purposes_claimed = 0
-    app.add_middleware(BodyLimit, unbuffered=[dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED])
+    unbuffered = [dossier_loads.UNBUFFERED, agreement_negotiation.UNBUFFERED, raw_intake.UNBUFFERED]
+    app.add_middleware(BodyLimit, unbuffered=unbuffered)
     app.add_middleware(LastResort, report=report)  # added last: outermost
     problems.install(app)
     for room in (
@@ -115,6 +117,7 @@ def create_app(
         open_forms,
         quarantine,
         raw_sources,
+        raw_intake,
         registry,
         registry_writing,
         replacements,

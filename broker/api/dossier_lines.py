@@ -51,19 +51,24 @@ _AS_TEXT = Refusal(
 )
 
 
-async def split(chunks: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:
-    """The lines of a body as they come in, without their ends; an overlong one is cut but still overlong.
+async def split(
+    chunks: AsyncIterator[bytes],
+    *,
+    longest: int = LONGEST_LINE,
+    advice: str = "send it in parts; the same lines again are safe",
+) -> AsyncIterator[Sequence[bytes]]:
+    """The lines of a body as they come in, without their ends; one of more than `longest` bytes is cut but still overlong.
 
-    Holds one chunk and one line at a time. Raises `TooLarge` once the file is.
+    Holds one chunk and one line at a time. Raises `TooLarge`, with `advice`, once the file is.
     """
     size, count, rest = 0, 0, b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        rest = rest[: LONGEST_LINE + 2]
+        rest = rest[: longest + 2]
         size, count = size + len(chunk), count + len(lines)
         if size > LARGEST_FILE or count > MOST_LINES:
             wanted = f"a file has at most {MOST_LINES} lines and {LARGEST_FILE >> 20} MiB"
-            raise TooLarge(f"{wanted}: send it in parts; the same lines again are safe")
+            raise TooLarge(f"{wanted}: {advice}")
         yield [line.removesuffix(b"\r") for line in lines]
     if rest:
         yield [rest.removesuffix(b"\r")]

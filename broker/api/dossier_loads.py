@@ -1,41 +1,36 @@
 """Bulk files of dossiers over HTTP: read as they come in, answered line by line once they are in.
 
-An answer that began before the whole request was sent would block clients that only then start to read. So the outcomes
-wait in a file without a name; they hold line numbers and the agency's own references, never a subject.
+An answer holds line numbers and the agency's own references, never a subject.
 """
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
-from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect
 
 from broker.api.agreements import AgreementId
 from broker.api.auth import Caller
 from broker.api.dossier_forms import ClosingForm, DossierForm
-from broker.api.dossier_lines import LARGEST_FILE, CsvLines, JsonLines, Lines, split
+from broker.api.dossier_lines import CsvLines, JsonLines, Lines, split
 from broker.api.dossiers import Unknown, UnknownSubjects, asked_of_source, require_own
+from broker.api.line_answers import NDJSON, answered, require_size
 from broker.api.services import Broker
 from broker.control.registrations import Closing, Opening, Outcome, refused
 from broker.control.subjects import Refusal
-from broker.errors import Invalid, TooLarge
+from broker.errors import Invalid
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/dossiers", tags=["dossiers"])
 
 UNBUFFERED = re.compile(r"/v1/agreements/[^/]+/dossiers(/end)?/bulk")
 """Paths whose bodies are bounded here, as they are read."""
 
-CSV, NDJSON = "text/csv", "application/x-ndjson"
+CSV = "text/csv"
 
 _AT_ONCE = 1_000
-_IN_MEMORY = 4 << 20
-_PIECE = 1 << 16
 _BODY = {
     "requestBody": {"required": True, "content": {kind: {"schema": {"type": "string"}} for kind in (CSV, NDJSON)}},
     "responses": {"200": {"content": {NDJSON: {"schema": {"type": "string"}}}}},
@@ -85,9 +80,7 @@ async def end_dossiers(agreement: AgreementId, request: Request, broker: Broker,
 
 def _lines(request: Request, form: type[_Form]) -> Lines[_Form]:
     """Reader for the stated media type; a file that is stated to be too large is refused before it is read."""
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > LARGEST_FILE:
-        raise TooLarge(f"a file has at most {LARGEST_FILE >> 20} MiB: send it in parts")
+    require_size(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == CSV:
         return CsvLines(form)
@@ -98,8 +91,8 @@ def _lines(request: Request, form: type[_Form]) -> Lines[_Form]:
 
 async def _answered(request: Request, lines: Lines[_Form], handled: _Handled[_Form]) -> StreamingResponse:
     """Handle the whole body in parts, then answer."""
-    outcomes: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed once it is sent
-    try:
+
+    async def parts() -> AsyncIterator[bytes]:
         number, read = 0, list[tuple[int, _Form | Refusal]]()
         async for part in split(request.stream()):
             for line in part:
@@ -108,20 +101,11 @@ async def _answered(request: Request, lines: Lines[_Form], handled: _Handled[_Fo
                 if stated is not None:
                     read.append((number, stated))
                 if len(read) >= _AT_ONCE:
-                    outcomes.write(await _outcomes(read, handled))
+                    yield await _outcomes(read, handled)
                     read.clear()
-        outcomes.write(await _outcomes(read, handled))
-    except ClientDisconnect:
-        outcomes.close()
-        raise Invalid("the file was cut short: send it again") from None
-    except BaseException:
-        outcomes.close()
-        raise
-    outcomes.seek(0)
-    headers = {"Cache-Control": "no-store"}
-    return StreamingResponse(
-        _pieces(outcomes), headers=headers, media_type=NDJSON, background=BackgroundTask(outcomes.close)
-    )
+        yield await _outcomes(read, handled)
+
+    return await answered(parts())
 
 
 async def _outcomes(read: Sequence[tuple[int, _Form | Refusal]], handled: _Handled[_Form]) -> bytes:
@@ -144,8 +128,3 @@ def _told(number: int, form: Any, outcome: Outcome) -> bytes:
         "problem": outcome.problem,
     }
     return json.dumps({name: value for name, value in told.items() if value is not None}).encode() + b"\n"
-
-
-def _pieces(outcomes: IO[bytes]) -> Iterator[bytes]:
-    while piece := outcomes.read(_PIECE):
-        yield piece

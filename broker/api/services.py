@@ -20,6 +20,7 @@ from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
 from broker.control.products import Products
 from broker.control.quarantine import Quarantine
+from broker.control.raw_intake import RawIntake
 from broker.control.raw_sources import RawSources
 from broker.control.registrations import Closing, Opening, Outcome
 from broker.control.replays import Replays
@@ -406,6 +407,7 @@ class Services:
     adapter_certificates: AdapterCertificates
     products: Products
     raw_sources: RawSources
+    raw_intake: RawIntake
     quarantine: Quarantine
     seals: EventSeals
     clients: Clients | None = None

@@ -43,6 +43,7 @@ from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.quarantine import Quarantine
+from broker.control.raw_intake import RawIntake
 from broker.control.raw_sources import RawSources
 from broker.control.replacements import Replacements
 from broker.control.replays import Replays
@@ -96,8 +97,8 @@ class Installation:
     async def set_up(self) -> None:
         """Bring the documents into force: organisations, limits, products. What is in force already is left alone."""
         folder, schemas = self.folder, self.folder.product_schemas()
-        for name in (keys.LANE, keys.LEDGER):
-            self.site.keys.ensure(name)  # before anyone registers a file or reads a receipt
+        for name in (keys.LANE, keys.LEDGER, keys.INTAKE):
+            self.site.keys.ensure(name)  # before anyone registers a file, reads a receipt or pushes
         await self.products.register_receipts(folder.receipt_schema(), by=OPERATOR)
         await set_limits(self.site.control, folder.purposes(), folder.ceilings().values(), by=OPERATOR)
         for member in (_OPERATOR, *folder.members()):
@@ -135,8 +136,9 @@ class Installation:
         confirmation = Confirmation(here.clients.consumer(topics.ROUTER_GROUP))
         wall, history = here.settings.wall(), History(here.clients.consumer, here.lanes)
         consents = Consents(here.clients, here.control, here.keys, wall, here.lanes, confirmation, dossiers.log)
+        raw_intake = RawIntake(here.clients, here.keys, now_ms=_now_ms, random=secrets.SystemRandom().random)
         try:
-            await asyncio.gather(dossiers.start(), consents.start(), confirmation.start())
+            await asyncio.gather(dossiers.start(), consents.start(), confirmation.start(), raw_intake.start())
             verify = verifier(trust_roots(here.settings.trust_roots), lambda: datetime.now(UTC))
             fictional = here.settings.persons == "synthetic"
             agreements = Agreements(here.control, enforcement, fictional=fictional, verify=verify)
@@ -192,6 +194,7 @@ class Installation:
                     adapter_certificates=AdapterCertificates(here.control, here.clients, _KIT),
                     products=self.products,
                     raw_sources=RawSources(here.control, here.admin),
+                    raw_intake=raw_intake,
                     quarantine=Quarantine(here.control, history),
                     seals=EventSeals(here.keys),
                     clients=identity.clients,
@@ -203,7 +206,7 @@ class Installation:
                     public_url=here.settings.public_url,
                 )
         finally:
-            for started in (deliveries, known, consents, confirmation, dossiers):
+            for started in (deliveries, known, consents, confirmation, dossiers, raw_intake):
                 await started.close()
 
     @asynccontextmanager

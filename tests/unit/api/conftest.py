@@ -444,6 +444,8 @@ async def opened(**others: Any) -> AsyncIterator[World]:
             "adapter_certificates",
             "products",
             "quarantine",
+            "raw_sources",
+            "raw_intake",
         ),
         nothing,
     )

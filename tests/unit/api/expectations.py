@@ -249,6 +249,8 @@ ROWS = (
     Row("GET", _R, SOURCE | OPERATOR, 403),
     Row("PUT", f"{_R}/{{name}}", SOURCE | OPERATOR, 403),
     Row("POST", f"{_R}/{{name}}/writers", SOURCE | OPERATOR, 403),
+    Row("POST", f"{_R}/{{name}}", SOURCE, 403, {"insz": "00000000000"}),
+    Row("POST", f"{_R}/{{name}}/bulk", SOURCE, 403, '{"insz": "00000000000"}\n', form="application/x-ndjson"),
     Row("GET", "/v1/credentials", ALL),
     Row("GET", _C, AGENCY | OPERATOR, named=_SPARE, knows=_HOUSE),
     Row("POST", _C, AGENCY | OPERATOR, body={"roles": ["agency"]}, named=_SPARE, knows=_HOUSE),

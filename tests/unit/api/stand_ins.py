@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from broker.control.credentials import Credentials
+from broker.control.intake_keys import Piece, Pushed
 from broker.control.quarantine import Held as Quarantined
 from broker.control.quarantine import Note
 from broker.delivery.looks import Ends, Held, Progress
@@ -178,6 +179,19 @@ class Quarantine:
         return Retry(place, 9)
 
 
+class RawIntake:
+    """Keeps the pieces it was given, in memory; a `trouble` is raised instead."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Pushed, Piece]] = []
+        self.trouble: Exception | None = None
+
+    async def write(self, pushed: Pushed, piece: Piece) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.written.append((pushed, piece))
+
+
 class Looks:
     """Empty topics."""
 
@@ -247,6 +261,7 @@ def usual() -> dict[str, Any]:
         "adapter_certificates": AdapterCertificates(),
         "products": Products(),
         "raw_sources": RawSources(),
+        "raw_intake": RawIntake(),
         "quarantine": Quarantine(),
         "looks": Looks(),
         "tally": Tally(),
