@@ -18,6 +18,7 @@ from broker.control.limits import Policies
 from broker.control.mandates import Mandates
 from broker.control.negotiation import Said
 from broker.control.onboarding import Onboarding
+from broker.control.product_lives import ProductLives
 from broker.control.products import Products
 from broker.control.quarantine import Quarantine
 from broker.control.raw_intake import RawIntake
@@ -27,6 +28,7 @@ from broker.control.replays import Replays
 from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.looks import Looks
 from broker.delivery.pull import Slice
+from broker.delivery.quality import QualityFigures
 from broker.delivery.streams import Message
 from broker.delivery.tally import DailyTally
 from broker.delivery.trail import TracedReceipt
@@ -406,6 +408,7 @@ class Services:
     mandates: Mandates
     adapter_certificates: AdapterCertificates
     products: Products
+    lives: ProductLives
     raw_sources: RawSources
     raw_intake: RawIntake
     quarantine: Quarantine
@@ -420,6 +423,8 @@ class Services:
     """Where others reach the HTTP interface; None where nobody said so."""
     webhooks: Webhooks | None = None
     drops: Drops | None = None
+    quality: QualityFigures | None = None
+    """None where nobody takes any."""
 
 
 def _services(request: Request) -> Services:

@@ -40,6 +40,7 @@ from broker.control.logins import LoginKeeper, users_of
 from broker.control.mandates import Mandates
 from broker.control.onboarding import Onboarding
 from broker.control.organisations import Organisations
+from broker.control.product_lives import ProductLives
 from broker.control.products import Products
 from broker.control.pseudonyms import Pseudonyms
 from broker.control.quarantine import Quarantine
@@ -52,6 +53,7 @@ from broker.control.term_keeper import TermKeeper
 from broker.delivery.drop_subscriptions import Drops
 from broker.delivery.looks import Looks
 from broker.delivery.pull import DeliveryReader
+from broker.delivery.quality import QualityFigures
 from broker.delivery.tally import DailyTally
 from broker.delivery.trail import ReceiptTrail
 from broker.delivery.webhook_subscriptions import Webhooks
@@ -193,6 +195,7 @@ class Installation:
                     mandates=Mandates(here.control, here.admin),
                     adapter_certificates=AdapterCertificates(here.control, here.clients, _KIT),
                     products=self.products,
+                    lives=ProductLives(here.control, agreements),
                     raw_sources=RawSources(here.control, here.admin),
                     raw_intake=raw_intake,
                     quarantine=Quarantine(here.control, history),
@@ -203,6 +206,7 @@ class Installation:
                     iri_base=here.settings.iri_base,
                     webhooks=webhooks,
                     drops=drops,
+                    quality=quality,
                     public_url=here.settings.public_url,
                 )
         finally:

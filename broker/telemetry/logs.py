@@ -42,6 +42,7 @@ class Event(StrEnum):
     LOGIN_NOT_KEPT = "login.not_kept"
     PROCESS_FAILED = "process.failed"
     PURPOSE_CLAIMED = "purpose.claimed"
+    QUALITY_NOT_TAKEN = "quality.not_taken"
     REVOCATION_COMPLETED = "revocation.completed"
     ROUTER_STARTED = "router.started"
     ROUTER_STOPPED = "router.stopped"
@@ -69,6 +70,7 @@ _WARNINGS = frozenset(
         Event.LANE_FENCED_BY_CONTROL,
         Event.LANE_REOPENED,
         Event.PURPOSE_CLAIMED,
+        Event.QUALITY_NOT_TAKEN,
         Event.LOGIN_NOT_KEPT,
         Event.TERM_NOT_KEPT,
         Event.TRACES_LOST,
