@@ -139,6 +139,12 @@ class Installation:
         wall, history = here.settings.wall(), History(here.clients.consumer, here.lanes)
         consents = Consents(here.clients, here.control, here.keys, wall, here.lanes, confirmation, dossiers.log)
         raw_intake = RawIntake(here.clients, here.keys, now_ms=_now_ms, random=secrets.SystemRandom().random)
+        quality = QualityFigures(
+            here.clients.consumer,
+            here.control,
+            here.lanes,
+            report=lambda error: log(Event.QUALITY_NOT_TAKEN, error=error),
+        )
         try:
             await asyncio.gather(dossiers.start(), consents.start(), confirmation.start(), raw_intake.start())
             verify = verifier(trust_roots(here.settings.trust_roots), lambda: datetime.now(UTC))
@@ -210,7 +216,7 @@ class Installation:
                     public_url=here.settings.public_url,
                 )
         finally:
-            for started in (deliveries, known, consents, confirmation, dossiers, raw_intake):
+            for started in (quality, deliveries, known, consents, confirmation, dossiers, raw_intake):
                 await started.close()
 
     @asynccontextmanager
