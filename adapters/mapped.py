@@ -15,6 +15,7 @@ from adapters.file_drop import FileDrop
 from adapters.file_form import files_of
 from adapters.mapping import ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
+from adapters.mapping_paths import Paths, Pointers
 from adapters.rest_form import RestSource
 from adapters.sdk import Adapter
 from broker.errors import Invalid
@@ -45,11 +46,13 @@ class Reader:
     """One kind of source: the words that its `source:` takes, and what reads it.
 
     `flat`: its rows are columns of text. `build` takes the mapping, the words, and `--source` where it was given.
+    `paths` makes of the words, which nobody checked yet, what source paths mean.
     """
 
     form: type[BaseModel]
     build: Callable[[ProductMapping, Any, str | None], Mapped]
     flat: bool = False
+    paths: Callable[[Mapping[str, Any]], Paths] = lambda _source: Pointers()
 
 
 def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> FileDrop:
@@ -68,7 +71,12 @@ def load_mapping(path: Path, schema_of: Callable[[str], Schema]) -> ProductMappi
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
-    return mapping.load(file, text, schema_of, flat=lambda kind: kind in READERS and READERS[kind].flat)
+    return mapping.load(file, text, schema_of, flat=lambda kind: kind in READERS and READERS[kind].flat, paths=_paths)
+
+
+def _paths(source: Mapping[str, Any]) -> Paths:
+    reader = READERS.get(str(source.get("kind")))
+    return Pointers() if reader is None else reader.paths(source)
 
 
 def build(made: ProductMapping, source: str | None) -> Mapped:

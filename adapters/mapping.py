@@ -14,6 +14,7 @@ from adapters import mapping_form, mapping_text
 from adapters.change_row import ChangeRow
 from adapters.mapping_errors import MappingRefused
 from adapters.mapping_form import Document
+from adapters.mapping_paths import Paths, Pointers
 from adapters.mapping_records import Members, explained_paths
 from adapters.mapping_rules import TEXT, Scope, Target, compile_rule, predicate
 from adapters.mapping_text import Text
@@ -52,6 +53,8 @@ class ProductMapping:
     """Columns that the rules read, each with the line of the first rule that does; filled for sources of rows only."""
     steps: tuple[Step, ...] = field(repr=False)
     text: Text = field(repr=False)
+    paths: Paths = field(repr=False)
+    """What its source paths mean."""
     fingerprint: str
     """Changes with the file: what was read under another mapping is read again."""
     _id: Get = field(repr=False)
@@ -60,11 +63,11 @@ class ProductMapping:
     _deleted: Callable[[Any], bool] = field(repr=False)
     _skipped: Callable[[Any], bool] = field(repr=False)
 
-    def item(self, row: Any, place: str) -> Item:
+    def item(self, row: Any, place: str, *, gone: bool = False) -> Item:
         """What `row` states. `place` names the row where it has no id of its own (a file and a number).
 
-        A row that does not fit is `Broken` with a stable reason and the path of the target field. One that is gone
-        (`ChangeRow`) is a deletion.
+        A row that does not fit is `Broken` with a stable reason and the path of the target field. One of which the
+        source says that it is `gone` (a `ChangeRow` says so itself) is a deletion.
         """
         source_id = place
         try:
@@ -73,7 +76,7 @@ class ProductMapping:
             if (own := self._id(row)) is None:
                 return Broken(place, "ID_MISSING", "id", self.product)
             source_id = own
-            if (isinstance(row, ChangeRow) and row.gone) or self._deleted(row):
+            if gone or (isinstance(row, ChangeRow) and row.gone) or self._deleted(row):
                 subject = self._subject(row)
                 return Change(source_id, self.product, None, subject)
             return Change(source_id, self.product, self._value(row))
@@ -92,23 +95,31 @@ class ProductMapping:
             return False
 
 
-def load(path: Path, text: str, schema_of: Callable[[str], Schema], *, flat: Callable[[str], bool]) -> ProductMapping:
+def load(
+    path: Path,
+    text: str,
+    schema_of: Callable[[str], Schema],
+    *,
+    flat: Callable[[str], bool],
+    paths: Callable[[Mapping[str, Any]], Paths] = lambda _source: Pointers(),
+) -> ProductMapping:
     """The mapping in `text`, read from `path`; `schema_of` gives a product's schema, or raises `Invalid`.
 
-    `flat` tells of a kind of source whether its rows are columns of text. Raises `MappingRefused` with all mistakes.
+    `flat` tells of a kind of source whether its rows are columns of text, `paths` what paths mean, by the words of
+    `source`. Raises `MappingRefused` with all mistakes.
     """
     read = mapping_text.read(text, str(path))
     form, findings = mapping_form.document(read)
     if form is None:
         raise MappingRefused(str(path), tuple(findings))
-    compiled = _compiled(path, read, form, schema_of(form.product), flat=flat(str(form.source.get("kind"))))
+    scope = Scope(path.parent, flat(str(form.source.get("kind"))), paths(form.source))
+    compiled = _compiled(path, read, form, schema_of(form.product), scope)
     if isinstance(compiled, Scope):
         raise MappingRefused(str(path), tuple(sorted(set(compiled.findings))))
     return compiled
 
 
-def _compiled(path: Path, text: Text, form: Document, schema: Schema, *, flat: bool) -> ProductMapping | Scope:
-    scope = Scope(path.parent, flat)
+def _compiled(path: Path, text: Text, form: Document, schema: Schema, scope: Scope) -> ProductMapping | Scope:
     stated = dict(form.fields)
     for name, own in (("kind", form.kind), ("recordedAt", form.recorded_at)):
         if name in stated:
@@ -132,6 +143,7 @@ def _compiled(path: Path, text: Text, form: Document, schema: Schema, *, flat: b
         scope.columns,
         tuple(Step(*each) for each in explained_paths(members)),
         text,
+        scope.paths,
         sha256(repr(text.data).encode()).hexdigest()[:8],
         _single(form.id, ("id",), Target("id", TEXT), text, scope),
         _single(subject, place, members.target(schema.root, principal), text, scope)

@@ -226,7 +226,7 @@ class Members:
         if words:
             self.scope.wrong(line, path, f"`{min(words)}` does not go with `each`")
         whole = rule.each == SELF
-        get = self.scope.getter(rule.each, line, path, inner=inner)
+        get = self.scope.getter(rule.each, line, path, inner=inner, several=not whole)
         holds = predicate(rule.when, line, path, self.scope, inner=inner)
         kept = len(self.rules)
         tree = self._tree(record, rule.fields, (*node.place, "fields"), f"{path}.")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from adapters import mapping_values as values
 from adapters.mapping_errors import Finding
 from adapters.mapping_form import UNSET, Literals, NumberForm, Rule
+from adapters.mapping_paths import Paths, Pointers
 from adapters.mapping_values import Get, Misfit
 from broker.errors import Invalid, PoisonRecord, Skip
 from broker.schema.types import Array, Enumeration, Primitive, RecordField, unwrapped
@@ -28,6 +29,7 @@ class Scope:
 
     folder: Path
     flat: bool
+    paths: Paths = field(default_factory=Pointers)
     findings: list[Finding] = field(default_factory=list)
     columns: dict[str, int] = field(default_factory=dict)
     """Columns that rules read, each with the line of the first one."""
@@ -36,13 +38,16 @@ class Scope:
         """Note a mistake."""
         self.findings.append(Finding(line, path, text))
 
-    def getter(self, source: str, line: int, path: str, *, inner: bool) -> Get:
-        """Reads `source` of the row, or (`inner`) of an element of a list."""
+    def getter(self, source: str, line: int, path: str, *, inner: bool, several: bool = False) -> Get:
+        """Reads `source` of the row, or (`inner`) of an element of a list: one value, or the list of `several`."""
         if self.flat and source.startswith("/"):
             self.wrong(line, path, f"`{source}`: a file of rows has columns only, named without `/`")
         elif self.flat and not inner and source != values.SELF:
             self.columns.setdefault(source, line)
-        return values.getter(source)
+        if told := self.paths.wrong(source):
+            self.wrong(line, path, f"`{source}`: {told}")
+            return lambda _row: None
+        return self.paths.several(source) if several else self.paths.one(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,8 @@ def _reader(rule: Rule, target: Target, line: int, scope: Scope, *, inner: bool)
         return _template(rule.template, target.path, line, scope, inner=inner)
     if rule.python is not None:
         return _function(rule.python, target.path, line, scope)
-    get = scope.getter(rule.source or values.SELF, line, target.path, inner=inner)
+    get = scope.getter(rule.source or values.SELF, line, target.path, inner=inner, several=target.is_list)
+    own = scope.paths.one(values.SELF)
     absent = "" if rule.codes is not None and "" in rule.codes else None
     if not target.is_list:
         return lambda row: absent if (found := plain(get(row))) is None else found
@@ -211,7 +217,7 @@ def _reader(rule: Rule, target: Target, line: int, scope: Scope, *, inner: bool)
             if isinstance(found, str) and not found.strip():
                 return []
             raise Misfit("VALUE_NOT_LIST")
-        return [one for each in found or () if (one := plain(each)) is not None]
+        return [one for each in found or () if (one := plain(own(each))) is not None]
 
     return several
 

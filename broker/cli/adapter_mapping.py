@@ -8,7 +8,6 @@ from typing import Any
 
 from adapters.mapped import FILE, Mapped, build, load_mapping
 from adapters.mapping_errors import MappingRefused
-from adapters.mapping_values import getter
 from adapters.sdk import Adapter, Broken, Change, Ignored
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import note, say, table
@@ -73,7 +72,12 @@ async def _explain(adapter: Mapped, records: int) -> None:
         table(
             ("source", "rule", "field", "value"),
             (
-                (", ".join(_short(getter(source)(row)) for source in step.sources), step.rule, step.path, made)
+                (
+                    ", ".join(_short(adapter.mapping.paths.one(source)(row)) for source in step.sources),
+                    step.rule,
+                    step.path,
+                    made,
+                )
                 for step in adapter.mapping.steps
                 if (made := _short(_at(value, step.path))) or step.sources
             ),
