@@ -45,6 +45,11 @@ def agreement_key(agreement: str) -> str:
     return f"agreement/{slug(agreement, 'agreement')}"
 
 
+def source_seal_key(organisation: str, epoch: int) -> str:
+    """Name of the seed of the Ed25519 key with which a source seals its records in an epoch, from 1 on; raises `Invalid` likewise."""
+    return f"source-seal/{slug(organisation, 'organisation')}/{epoch}"
+
+
 def pseudonym_key(agency: str, purpose: str, epoch: int = 1) -> str:
     """Name of the key behind one agency's pseudonyms for one purpose in a key epoch; raises `Invalid` likewise."""
     return f"pseudonym/{slug(agency, 'agency')}/{slug(purpose, 'purpose')}/{epoch}"

@@ -25,6 +25,7 @@ from broker.model.mandates import MandateBook
 from broker.model.product_life import Life, LifeBook
 from broker.model.push_book import Change
 from broker.model.quarantine_book import QuarantineBook
+from broker.model.seal_keys import SealKeyBook
 from broker.model.raw_book import RawBook
 from broker.model.webhook_book import WebhookBook
 
@@ -75,6 +76,8 @@ class FactType(StrEnum):
     ADAPTER_CERTIFIED = "adapter.certified"
     ADAPTER_COUNTERSIGNED = "adapter.countersigned"
     ADAPTER_WITHDRAWN = "adapter.withdrawn"
+    SEAL_KEY = "seal_key.introduced"
+    SEAL_KEY_DISTRUSTED = "seal_key.distrusted"
     RAW_DECLARED = "raw.declared"
 
 
@@ -111,6 +114,8 @@ _MANDATE = frozenset({FactType.MANDATE_GIVEN, FactType.MANDATE_ENDED})
 
 _ADAPTER = frozenset({FactType.ADAPTER_CERTIFIED, FactType.ADAPTER_COUNTERSIGNED, FactType.ADAPTER_WITHDRAWN})
 
+_SEAL_KEY = frozenset({FactType.SEAL_KEY, FactType.SEAL_KEY_DISTRUSTED})
+
 _IDENTITY = frozenset(
     {
         FactType.ORGANISATION,
@@ -122,6 +127,7 @@ _IDENTITY = frozenset(
         FactType.RAW_DECLARED,
         *_MANDATE,
         *_ADAPTER,
+        *_SEAL_KEY,
     }
 )
 
@@ -293,6 +299,7 @@ class ControlState:
     webhooks: WebhookBook = field(default_factory=WebhookBook)
     drops: DropBook = field(default_factory=DropBook)
     adapter_certificates: CertificateBook = field(default_factory=CertificateBook)
+    seal_keys: SealKeyBook = field(default_factory=SealKeyBook)
     raw: RawBook = field(default_factory=RawBook)
     lives: LifeBook = field(default_factory=LifeBook)
     _book: AgreementBook = field(default_factory=AgreementBook)
@@ -465,7 +472,7 @@ class ControlState:
     def _identify(self, offset: int, fact: Fact) -> bool:
         """Who is known, by what, and for whom else."""
         data = fact.data
-        if fact.type in _MANDATE | _ADAPTER:
+        if fact.type in _MANDATE | _ADAPTER | _SEAL_KEY:
             return self._vouch(offset, fact)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
@@ -485,11 +492,15 @@ class ControlState:
         return True
 
     def _vouch(self, offset: int, fact: Fact) -> bool:
-        """Whom, and which adapters, somebody answers for."""
+        """Whom, and which adapters and keys, somebody answers for."""
         if fact.type in _MANDATE:
             given = fact.type is FactType.MANDATE_GIVEN
             take = self.mandates.give if given else self.mandates.end
             return take(fact.data, fact.at, offset)
+        if fact.type is FactType.SEAL_KEY:
+            return fact.data["organisation"] in self.organisations and self.seal_keys.introduce(fact.data, fact.at)
+        if fact.type is FactType.SEAL_KEY_DISTRUSTED:
+            return self.seal_keys.distrust(fact.data)
         book = self.adapter_certificates
         if fact.type is FactType.ADAPTER_CERTIFIED:
             return book.certify(fact.data, fact.by, fact.at)
