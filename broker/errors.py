@@ -33,7 +33,8 @@
         │   └── UnknownSubject        the source has no record of the subject now
         ├── Conflict              the aggregate moved on: read it again
         │   ├── Outdated          it is no longer the version that the request names
-        │   └── Halted            the owner of the product stopped all its streams: read on when it resumes
+        │   ├── Halted            the owner of the product stopped all its streams: read on when it resumes
+        │   └── NotOffered        nothing begins on the product version: it is not live yet, or its sunset is over
         └── PositionExpired       the asked position lies before the retained log
             └── StreamStopped     the stream is over: its agreement was revoked or has ended
 
@@ -278,6 +279,12 @@ class Halted(Conflict):
     """The owner of the product stopped all its streams for now."""
 
     code = "PRODUCT_HALTED"
+
+
+class NotOffered(Conflict):
+    """Nothing begins on the product version: it is not live yet, or its sunset is over."""
+
+    code = "PRODUCT_NOT_OFFERED"
 
 
 class PositionExpired(Refused):

@@ -1,7 +1,7 @@
 """Agreements as their parties and the operator read them: listed, shown by version, and one event per step they took."""
 
 from bisect import bisect_right
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -120,6 +120,8 @@ async def list_events(
 ) -> dict[str, Any]:
     """One event for every step that an agreement of the caller took, by epoch, each exactly once and sealed.
 
+    `product-deprecated` is no step: the product's owner announced its sunset, and `why` says so.
+
     `next` is never null: ask again with it, at once or later, for what came since. `seal` is an Ed25519 signature in
     hexadecimal by `sealKey`, over `datanuts agreement event`, a line feed, and the event without its seal as JSON with
     sorted keys and no spaces, in UTF-8.
@@ -128,9 +130,12 @@ async def list_events(
     start = bisect_right(events, after, key=lambda event: event.transition.epoch)
     own = (event for event in islice(events, start, None) if _told(event, caller))
     page = list(islice(own, limit))
+    last = page[-1].transition.epoch if page else after
+    # A fact about a product is one event per agreement: `next` is an epoch, so all of them are on one page.
+    page += takewhile(lambda event: event.transition.epoch == last, own)
     return {
         "items": [broker.seals.sealed(_event(event)) for event in page],
-        "next": page[-1].transition.epoch if page else after,
+        "next": last,
         "sealKey": broker.seals.key(),
     }
 

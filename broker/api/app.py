@@ -31,6 +31,7 @@ from broker.api import (
     policy_history,
     problems,
     product_declarations,
+    product_lives,
     products,
     protocol_texts,
     pseudonyms,
@@ -48,6 +49,7 @@ from broker.api import (
     webhooks,
 )
 from broker.api.client_certificates import Network
+from broker.api.kept_texts import KeptTexts
 from broker.api.limits import BodyLimit, Pace, Paces
 from broker.api.pouring import OpenAnswers
 from broker.api.problems import LastResort
@@ -80,6 +82,7 @@ def create_app(
     app.state.services = services
     app.state.egress = Egress()
     app.state.uses = Uses()
+    app.state.catalogues = KeptTexts()
     app.state.open_answers = OpenAnswers()
     app.state.proxies = tuple(proxies)
     app.state.public_pace = Pace()
@@ -105,6 +108,7 @@ def create_app(
         delivery_files,
         products,
         product_declarations,
+        product_lives,
         ceilings,
         purposes,
         organisations,

@@ -4,9 +4,9 @@ Public metadata only, for organisations that are known here. As JSON, or as DCAT
 `text/turtle`). What a caller may read on Kafka is one AsyncAPI document; who shows no credential sees names of types only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +16,9 @@ from fastapi.responses import JSONResponse
 from broker.api.accept import negotiated
 from broker.api.auth import Caller, Principal, caller_of
 from broker.api.client_certificates import shown_certificate
+from broker.api.kept_texts import KeptTexts
 from broker.api.open_forms import paced
+from broker.api.product_lives import life_shown
 from broker.api.reading import reads_for
 from broker.api.services import Broker, Services
 from broker.delivery import asyncapi, linked, turtle
@@ -24,6 +26,7 @@ from broker.errors import Invalid, NotFound
 from broker.model.agreement import State
 from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
+from broker.model.quality import Quality
 from broker.policy import dcat
 from broker.policy.limits import Limits, effective_ceiling, limits_of
 from broker.schema import publication
@@ -59,23 +62,37 @@ HOW_TO_REQUEST = (
 
 @routes.get("", response_class=JSONResponse, responses={200: {"content": {LINKED: {}, TURTLE: {}}}})
 async def show_catalogue(request: Request, broker: Broker, _caller: Caller) -> Response:
-    """Every product by source, with its fields, the purposes that its owner allows something for, and how to request it."""
-    state = broker.control.state
-    offers = [offer(state, state.products[name]) for name in sorted(state.products)]
+    """Every product by source, with its fields, quality, the purposes that its owner allows something for, and how to ask."""
+    state, figures = broker.control.state, await quality_of(broker)
     headers = {"Cache-Control": "private, max-age=60", "Vary": "Accept"}
     form = negotiated(request.headers.get("accept"), [_PLAIN, LINKED, TURTLE])
     if form == _PLAIN:
+        offers = [offer(state, state.products[name], figures.get(name)) for name in sorted(state.products)]
         return JSONResponse({"items": offers, "next": None, "howToRequest": HOW_TO_REQUEST}, headers=headers)
+    api = _reached(request, broker)
+    made_from = form, api, state.epoch, tuple(sorted((name, each.at) for name, each in figures.items()))
+    kept: KeptTexts = request.app.state.catalogues
+    text = await kept.text(made_from, partial(_linked, broker, figures, api, form))
+    return Response(text, media_type=form, headers=headers)
+
+
+async def _linked(broker: Services, figures: Mapping[tuple[str, str], Quality], api: str, form: str) -> str:
+    """The catalogue as linked data."""
+    state = broker.control.state
+    limits = limits_of(state)
     offered = [
         dcat.Offered(
-            product, _schema(state.schemas[product.schema_id].text), [each["purpose"] for each in held["purposes"]]
+            product,
+            _schema(state.schemas[product.schema_id].text),
+            [code for code in sorted(limits.purposes.by_code) if _allowed(limits, product, code)],
+            state.lives.of(product.source, product.id),
+            figures.get(name),
         )
-        for held in offers
-        for product in [state.products[held["source"], held["id"]]]
+        for name, product in sorted(state.products.items())
     ]
-    graph = dcat.catalogue(offered, state.organisations, base=broker.iri_base, api=_reached(request, broker))
-    text = await run_in_threadpool(graph.serialize, format=_WRITTEN_AS[form], auto_compact=True)
-    return Response(text, media_type=form, headers=headers)
+    graph = dcat.catalogue(offered, dict(state.organisations), base=broker.iri_base, api=api)
+    text: str = await run_in_threadpool(graph.serialize, format=_WRITTEN_AS[form], auto_compact=True)
+    return text
 
 
 @routes.get("/asyncapi", responses={200: {"content": {asyncapi.MEDIA_TYPE: {}}}})
@@ -106,8 +123,13 @@ async def show_shape(organisation: str, product: str, broker: Broker, _caller: C
     return Response(shapes(_known(broker.control.state, organisation, product)), media_type=TURTLE)
 
 
-def offer(state: ControlState, product: Product) -> dict[str, Any]:
-    """One product: fields with class and meaning, and per purpose what each may be released as."""
+async def quality_of(broker: Services) -> Mapping[tuple[str, str], Quality]:
+    """Quality figures by source and product, of those that have them."""
+    return {} if broker.quality is None else await broker.quality.all()
+
+
+def offer(state: ControlState, product: Product, quality: Quality | None = None) -> dict[str, Any]:
+    """One product: fields with class and meaning, its quality, and per purpose what each may be released as."""
     schema, limits = _schema(state.schemas[product.schema_id].text), limits_of(state)
     owner = state.organisations.get(product.source)
     return {
@@ -115,6 +137,7 @@ def offer(state: ControlState, product: Product) -> dict[str, Any]:
         "source": product.source,
         "sourceName": owner.name if owner else product.source,
         "schemaId": product.schema_id,
+        **life_shown(state.lives.of(product.source, product.id)),
         "doc": schema.root.attributes.get("doc", ""),
         "iri": schema.root.attributes.get("iri", ""),
         "principal": schema.principal,
@@ -122,6 +145,7 @@ def offer(state: ControlState, product: Product) -> dict[str, Any]:
             {"path": leaf.path, "class": leaf.field_class.value, "iri": leaf.iri, "doc": leaf.doc}
             for leaf in schema.fields.values()
         ],
+        "quality": None if quality is None else quality.as_json(),
         "purposes": [
             allowed for code in sorted(limits.purposes.by_code) if (allowed := _allowed(limits, product, code))
         ],

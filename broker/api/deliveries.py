@@ -9,6 +9,7 @@ from broker.api.agreements import AgreementId
 from broker.api.auth import Caller
 from broker.api.reading import Reading
 from broker.api.services import Broker
+from broker.api.sunsets import sunset_headers
 from broker.delivery.formats import FORMS, rendered
 from broker.delivery.streams import position_of
 
@@ -33,14 +34,15 @@ async def pull(
 ) -> Response:
     """Items after the cursor (none: the oldest retained) and where to go on, in the form that `Accept` prefers.
 
-    `Link: rel="next"` leads to the following page. An Avro page stops before a change of schema.
+    `Link: rel="next"` leads to the following page; `Deprecation` and `Sunset` say that the product is on its way out. An Avro page stops before a change of schema.
     406 NOT_ACCEPTABLE for other forms; 410 POSITION_EXPIRED where records after the cursor are no longer retained.
     """
     reading = Reading.of(request, broker, caller, agreement, "deliver.pull")
     form = FORMS[negotiated(request.headers.get("accept"), list(FORMS))]
     position = None if after is None else position_of(reading.known(), after)
     body, held = rendered(await reading.page(position, limit=limit, wait_s=wait), form)
-    headers = {"Cache-Control": "no-store", "Vary": "Accept", "Link": next_link(request, held.next)}
+    told = sunset_headers(broker.control.state, agreement, next_link(request, held.next))
+    headers = {"Cache-Control": "no-store", "Vary": "Accept", **told}
     return Response(body, headers=headers, media_type=form.media_type)
 
 

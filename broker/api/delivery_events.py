@@ -14,6 +14,7 @@ from broker.api.deliveries import After
 from broker.api.pouring import OpenAnswers, Poured
 from broker.api.reading import Reading
 from broker.api.services import Broker
+from broker.api.sunsets import sunset_headers
 from broker.delivery.formats import Page, line
 from broker.delivery.streams import position_of
 from broker.errors import BrokerError
@@ -62,7 +63,8 @@ async def events(
         if page.stream.stopped and not page.messages:
             place.release()
             return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        told = sunset_headers(broker.control.state, agreement)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **told}
         return Poured(_pieces(reading, page), place=place, media_type=MEDIA_TYPE, headers=headers, whole=False)
 
 

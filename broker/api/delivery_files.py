@@ -12,6 +12,7 @@ from broker.api.deliveries import After, next_link
 from broker.api.pouring import OpenAnswers, Poured
 from broker.api.reading import Reading
 from broker.api.services import Broker
+from broker.api.sunsets import sunset_headers
 from broker.delivery.file_forms import FileForm, pages
 from broker.delivery.formats import AVRO, NDJSON, Page
 from broker.delivery.streams import cursor, position_of
@@ -59,8 +60,8 @@ async def file(
             "Cache-Control": "no-store",
             "Content-Disposition": f'attachment; filename="{agreement}-{end}.{format}"',
         }
-        if format is FileFormat.NDJSON:
-            headers["Link"] = next_link(request, cursor(stream, end))
+        links = [next_link(request, cursor(stream, end))] if format is FileFormat.NDJSON else []
+        headers |= sunset_headers(broker.control.state, agreement, *links)
         pieces = _pieces(reading, page, end, format)
         return Poured(pieces, place=place, media_type=_MEDIA_TYPES[format], headers=headers, whole=True)
 

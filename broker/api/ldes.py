@@ -18,6 +18,7 @@ from broker.api.agreements import AgreementId
 from broker.api.auth import Caller, Principal
 from broker.api.reading import Reading
 from broker.api.services import Broker, Services
+from broker.api.sunsets import sunset_headers
 from broker.delivery import ldes, linked, tree, turtle
 from broker.delivery.streams import Message, Stream
 from broker.errors import StreamStopped
@@ -130,7 +131,8 @@ def _answer(reading: Reading, document: Json, *, immutable: bool = False, cached
     form = negotiated(reading.request.headers.get("accept"), _FORMS)
     text = turtle.turtle(document) if form == turtle.MEDIA_TYPE else _json(document)
     body = text.encode()
-    headers = {"Vary": "Accept", "Cache-Control": _PRIVATE}
+    told = sunset_headers(reading.broker.control.state, reading.agreement)
+    headers = {"Vary": "Accept", "Cache-Control": _PRIVATE, **told}
     if cached and _may_be_shared(reading.broker, reading.agreement):
         tag = f'"{blake2b(body, digest_size=16).hexdigest()}"'
         headers |= {"Cache-Control": _shared(reading, immutable=immutable), "ETag": tag}

@@ -22,6 +22,9 @@ class DeclarationForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
+    planned: bool = Field(
+        default=False, description="Agreements on it are negotiated, and published once it is launched."
+    )
     text: str = Field(alias="schema", description="JSON text of the Avro schema; its `product` is the one in the path.")
 
 
@@ -34,7 +37,7 @@ async def declare_product(
     409 where it has another schema, or is no compatible successor of the version before it, with every reason.
     """
     schema = _stated(organisation, product, form, caller)
-    known = await broker.products.declare(organisation, schema.text, by=caller.organisation)
+    known = await broker.products.declare(organisation, schema.text, by=caller.organisation, planned=form.planned)
     return {"id": product, "source": organisation, "schemaId": known.schema_id}
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from broker.api.auth import SOURCE_OWNER, Caller, Principal
+from broker.api.product_lives import life_shown
 from broker.api.services import Broker
 from broker.errors import NotFound
 from broker.model.agreement import Agreement
@@ -29,15 +30,17 @@ def _schema(text: str) -> Schema:
 async def list_products(broker: Broker, _caller: Caller) -> dict[str, Any]:
     """All products by source and id."""
     state = broker.control.state
-    return {"items": [_shown(state.products[name]) for name in sorted(state.products)], "next": None}
+    return {"items": [_shown(state, state.products[name]) for name in sorted(state.products)], "next": None}
 
 
 @routes.get("/{organisation}/{product}")
-async def show_product(organisation: str, product: str, broker: Broker, _caller: Caller) -> dict[str, Any]:
-    """One product of a source with its fields."""
-    known, schema = _known(broker.control.state, organisation, product)
+async def show_product(organisation: str, product: str, broker: Broker, caller: Caller) -> dict[str, Any]:
+    """One product of a source with its fields; `agreementsLeft` are those in force on it, for its owner and the operator only."""
+    state = broker.control.state
+    known, schema = _known(state, organisation, product)
     attributes = schema.root.attributes
-    return _shown(known) | {
+    return _shown(state, known) | {
+        "agreementsLeft": len(state.left_on(organisation, product)) if _sees_all(caller, organisation) else None,
         "doc": attributes.get("doc", ""),
         "iri": attributes.get("iri", ""),
         "principal": schema.principal,
@@ -66,10 +69,14 @@ async def show_growth(
 
 def _in_force(state: ControlState, caller: Principal, source: str) -> Iterator[Agreement]:
     """Agreements in force that the caller may see."""
-    everything = caller.is_operator or (SOURCE_OWNER in caller.roles and caller.organisation == source)
+    everything = _sees_all(caller, source)
     for entry in state.agreements.values():
         if entry.state in IN_FORCE and (everything or entry.document["agency"] == caller.organisation):
             yield documents.agreement(entry.document)
+
+
+def _sees_all(caller: Principal, source: str) -> bool:
+    return caller.is_operator or (SOURCE_OWNER in caller.roles and caller.organisation == source)
 
 
 def _known(state: ControlState, organisation: str, product: str) -> tuple[Product, Schema]:
@@ -79,8 +86,9 @@ def _known(state: ControlState, organisation: str, product: str) -> tuple[Produc
     return known, _schema(state.schemas[known.schema_id].text)
 
 
-def _shown(product: Product) -> dict[str, Any]:
-    return {"id": product.id, "source": product.source, "schemaId": product.schema_id}
+def _shown(state: ControlState, product: Product) -> dict[str, Any]:
+    life = state.lives.of(product.source, product.id)
+    return {"id": product.id, "source": product.source, "schemaId": product.schema_id, **life_shown(life)}
 
 
 def _field(leaf: Field) -> dict[str, Any]:

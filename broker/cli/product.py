@@ -1,11 +1,11 @@
-"""`datanuts product list|show|growth|declare|…`: the catalogue, what a new schema adds, who goes on as whom."""
+"""`datanuts product list|show|growth|declare|deprecate|…`: the catalogue, what a new schema adds, who goes on as whom."""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from broker.cli import product_declare, product_halt
+from broker.cli import product_declare, product_halt, product_life
 from broker.cli.client import add_options, connect
 from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.dossier import subject_from_input
@@ -38,6 +38,7 @@ def register(commands: Any) -> None:
     replacing.set_defaults(run=_replace_identity)
     product_halt.register(verbs)
     product_declare.register(verbs)
+    product_life.register(verbs)
     growing = verbs.add_parser(
         "growth", help="the new fields of a schema, and which agreements could ask for them; works offline"
     )
@@ -64,7 +65,8 @@ def _list(given: argparse.Namespace) -> None:
     if given.json:
         machine(items)
     else:
-        table(("product", "source", "schema"), ((item["id"], item["source"], item["schemaId"]) for item in items))
+        rows = ((item["id"], item["source"], item["schemaId"], product_life.standing(item)) for item in items)
+        table(("product", "source", "schema", "state"), rows)
 
 
 def _show(given: argparse.Namespace) -> None:
@@ -74,6 +76,8 @@ def _show(given: argparse.Namespace) -> None:
         machine(product)
         return
     say(f"{product['id']} of {product['source']}: {product['doc']}")
+    left = "" if product["agreementsLeft"] is None else f"; {product['agreementsLeft']} agreement(s) in force"
+    say(f"{product_life.standing(product)}{left}")
     rows = (
         (leaf["path"], leaf["type"] + ("[]" if leaf["repeated"] else ""), leaf["class"], leaf["doc"])
         for leaf in product["fields"]

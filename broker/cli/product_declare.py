@@ -22,6 +22,9 @@ def register(verbs: Any) -> None:
     )
     declare.add_argument("schema", type=Path, metavar="FILE.avsc")
     declare.add_argument("--dry-run", action="store_true", help="only show what it changes since the version before it")
+    declare.add_argument(
+        "--planned", action="store_true", help="agreements are negotiated, and published once it is launched"
+    )
     add_options(declare, acting=None)
     declare.set_defaults(run=_declare)
 
@@ -31,7 +34,11 @@ def _declare(given: argparse.Namespace) -> None:
     product = load_schema(text).product
     path = f"/v1/products/{given.acting}/{product}"
     with connect(given) as broker:
-        done = broker.post(f"{path}/changes", {"schema": text}) if given.dry_run else broker.put(path, {"schema": text})
+        form = {"schema": text}
+        if given.dry_run:
+            done = broker.post(f"{path}/changes", form)
+        else:
+            done = broker.put(path, form | ({"planned": True} if given.planned else {}))
     if given.json:
         machine(done)
     elif given.dry_run:

@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 from broker.control.enforcement import Enforcement
 from broker.control.examination import Examined, examine, examine_present, narrower
 from broker.control.log import ControlLog
+from broker.control.product_lives import require_offered
 from broker.control.signing import VerifyDocument, not_verified_here, taken
 from broker.errors import Conflict, Forbidden, NotFound
 from broker.model.agreement import Agreement, State
@@ -67,7 +68,7 @@ class Negotiation:
         return await self._append(FactType.AGREEMENT_DRAFTED, agreement.id, agreement.version, data, by, said)
 
     async def request(self, document: Mapping[str, Any], by: str, **said: Unpack[Said]) -> AgreementEntry:
-        """Register a version that passed the static check; raises `Invalid` or `AgreementRefused`.
+        """Register a version that passed the static check; raises `Invalid`, `AgreementRefused`, or `NotOffered` after a sunset.
 
         The same document again changes nothing. Another one under the number of a version that is not signed yet voids
         what that version had gathered; while a version is in force, the next one is its amendment.
@@ -82,6 +83,7 @@ class Negotiation:
         if known and asked and (known.state in IN_FORCE or known.text_sha256 == examined.text_sha256):
             return known
         self._next_version(agreement, Step.REQUESTED)
+        self._require_offered(written, Step.REQUESTED)
         data = {"document": written, "egress": examined.egress, "text_sha256": examined.text_sha256}
         data["text"] = examined.text
         return await self._append(FactType.AGREEMENT_REQUESTED, agreement.id, agreement.version, data, by, said)
@@ -148,10 +150,11 @@ class Negotiation:
     async def publish(self, agreement: str, by: str, **said: Unpack[Said]) -> AgreementEntry:
         """The source's owner makes it known, with all that delivering needs; active at once if its term has begun.
 
-        Checked once more under the ceilings of today.
+        Checked once more under the ceilings of today. Raises `NotOffered` on a product that is not live yet, or after its sunset.
         """
         entry, examined = await self._negotiated(agreement, Step.PUBLISHED)
         _only(by, entry.source, "the owner of the source publishes")
+        self._require_offered(entry.document, Step.PUBLISHED)
         await self.enforcement.prepare(examined.agreement)
         entry = await self._append_on(entry, FactType.AGREEMENT_PUBLISHED, {}, by, said)
         if examined.agreement.term.start > self.now():
@@ -165,7 +168,7 @@ class Negotiation:
             return held
 
     async def activate(self, agreement: str, by: str, **said: Unpack[Said]) -> AgreementEntry:
-        """Bring a published version into force; raises `Conflict` before its term begins.
+        """Bring a published version into force; raises `Conflict` before its term begins, `NotOffered` after a sunset.
 
         An amendment takes the place of the version before it: returns once every lane delivers under it, and nothing
         remains in the topic that it would not release.
@@ -176,6 +179,7 @@ class Negotiation:
             value = documents.agreement(entry.document)
             if value.term.start > self.now():
                 raise Conflict(f"{agreement} begins at {value.term.start.isoformat()}")
+            self._require_offered(entry.document, Step.ACTIVATED)
             replaced = self.control.state.agreements[agreement]
             if replaced.version == entry.version:
                 if entry.version > 1:
@@ -215,6 +219,12 @@ class Negotiation:
         entry = self._negotiable(agreement)
         in_state(entry, states_for(step, entry))
         return entry, examine_present(self.control.state, entry, stated)
+
+    def _require_offered(self, document: Mapping[str, Any], step: Step) -> None:
+        """Raise `NotOffered` where nothing begins on the product; what is in force goes on, and is amended."""
+        held = self.control.state.agreements.get(document["id"])
+        if held is None or held.state not in IN_FORCE:
+            require_offered(self.control.state.life_of(document), document["product"], step, self.now())
 
     def _next_version(self, agreement: Agreement, step: Step) -> None:
         """Raise `Conflict` unless this is the version that may be drafted or requested now."""

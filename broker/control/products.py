@@ -59,8 +59,10 @@ class Products:
         self._lanes = lanes
         self._turn = asyncio.Lock()
 
-    async def declare(self, organisation: str, schema: str, *, by: str) -> Product:
+    async def declare(self, organisation: str, schema: str, *, by: str, planned: bool = False) -> Product:
         """The product of `organisation` with this Avro JSON; the same declaration again changes nothing.
+
+        `planned`: agreements on it are negotiated, and published once it is launched (`broker.control.product_lives`).
 
         Raises `SchemaRefused`, `NotFound` for an unknown organisation, and `Conflict` where the product has another schema
         or this is no compatible successor of the version before it.
@@ -86,6 +88,7 @@ class Products:
             beginnings = {(source.name, lane): 0 for lane in range(self._lanes)}
             await self._positions.commit_offsets(topics.ROUTER_GROUP, beginnings)
             data = {"id": parsed.product, "source": organisation, "schema": parsed.text}
+            data |= {"planned": True} if planned else {}
             await self._control.append(FactType.PRODUCT, f"product/{organisation}/{parsed.product}", data, by=by)
             return state.products[organisation, parsed.product]
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from broker.errors import Conflict
 from broker.model.agreement import State
 from broker.model.facts import ControlState
-from broker.model.lifecycle import IN_FORCE, AgreementEntry
+from broker.model.lifecycle import IN_FORCE, AgreementEntry, Step
 
 _LONGEST_S = 60.0
 """How long a wait may be: the clock of the machine may be set meanwhile."""
@@ -109,12 +109,15 @@ class TermKeeper:
 def acts_of(state: ControlState, agreement: str) -> Iterator[tuple[datetime, Act]]:
     """What the terms of an agreement's versions ask, and when.
 
-    One that was over before it was activated asks nothing: it never delivers, and ending it is for its sides.
+    One that was over before it was activated asks nothing, nor one that begins after its product's sunset: it never delivers,
+    and ending it is for its sides.
     """
     held, amendment = state.agreements[agreement], state.amendments.get(agreement)
     for entry in (held, amendment):
         if entry is not None and entry.state is State.PUBLISHED:
             start = _instant(entry, "start") or entry.since
+            if held.state not in IN_FORCE and state.life_of(entry.document).bars(Step.ACTIVATED, start):
+                continue
             # Whoever publishes a term that has begun activates it: this is for where that was interrupted.
             yield start if start > entry.since else entry.since + _GRACE, Act.ACTIVATE
     end = _instant(held, "end")

@@ -13,19 +13,36 @@ from rdflib import DCAT, DCTERMS, FOAF, ODRL2, RDF, SKOS, XSD, BNode, Graph, Lit
 
 from broker.model.agreement import FieldClass
 from broker.model.facts import Organisation, Product
+from broker.model.product_life import LIVE, Life, ProductState
+from broker.model.quality import Quality
 from broker.model.roles import OPERATOR
+from broker.policy.dcat_quality import measure
 from broker.policy.odrl_terms import OVO
+from broker.policy.words import day
 from broker.schema.avro import Schema
+from broker.schema.compatibility import version_of
 
 _Node = TypeVar("_Node", URIRef, BNode)
 
 ADMS = Namespace("http://www.w3.org/ns/adms#")
+DCAT3 = Namespace("http://www.w3.org/ns/dcat#")
+"""Terms of DCAT 3 that rdflib does not list yet."""
+
 VCARD = Namespace("http://www.w3.org/2006/vcard/ns#")
 RIGHTS = Namespace("http://publications.europa.eu/resource/authority/access-right/")
+STATUS = Namespace("http://purl.org/adms/status/")
 THEMES = Namespace("http://vocab.belgif.be/auth/datatheme/")
 _DUTCH = URIRef("http://publications.europa.eu/resource/authority/language/NLD")
 _MEDIA = "https://www.iana.org/assignments/media-types/"
 _PROFILE = URIRef("https://data.vlaanderen.be/doc/applicatieprofiel/metadata-dcat/")
+
+_STATUS_OF: Mapping[ProductState, tuple[str, str]] = {
+    ProductState.PLANNED: ("UnderDevelopment", "in ontwikkeling"),
+    ProductState.LIVE: ("Completed", "in gebruik"),
+    ProductState.DEPRECATED: ("Deprecated", "wordt stopgezet"),
+    ProductState.ENDED: ("Withdrawn", "stopgezet"),
+}
+"""ADMS status of a version, and what it is called."""
 
 _THEME_OF: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("persoon", "gezin"), ("SOCI", "Bevolking en samenleving")),
@@ -69,11 +86,13 @@ FORMS: Sequence[Form] = (
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A product, its schema, and the codes of the purposes that its owner allows something for."""
+    """A product, its schema, the codes of the purposes that its owner allows something for, its life and its quality."""
 
     product: Product
     schema: Schema
     purposes: Sequence[str]
+    life: Life = LIVE
+    quality: Quality | None = None
 
 
 def catalogue(offered: Iterable[Offered], organisations: Mapping[str, Organisation], *, base: str, api: str) -> Graph:
@@ -101,6 +120,7 @@ class _Writer:
             dataset, service = self.dataset(each), self.service(each)
             self.add(top, DCAT.dataset, dataset)
             self.add(top, DCAT.service, service)
+        self.versions(offered)
         self.dates(top, [each.product for each in offered])
         return self.graph
 
@@ -115,6 +135,7 @@ class _Writer:
         if stated := attributes.get("doc"):
             self.add(node, DCTERMS.description, Literal(stated, lang="en"))
         self.common(node, each)
+        self.standing(node, each)
         self.dates(node, [product])
         if class_ := attributes.get("iri"):
             self.add(node, DCTERMS.conformsTo, self.standard(URIRef(class_), product.id.partition(".")[0]))
@@ -126,6 +147,8 @@ class _Writer:
             self.add(node, DCAT.distribution, self.distribution(product, form))
         for code in each.purposes:
             self.add(node, ODRL2.hasPolicy, self.offer(node, code))
+        if each.quality is not None:
+            measure(self.graph, node, each.quality, base=self.base)
         return node
 
     def service(self, each: Offered) -> URIRef:
@@ -177,6 +200,30 @@ class _Writer:
             self.add(node, DCAT.theme, self.concept(THEMES[code], label))
         self.add(node, DCAT.keyword, Literal(name, lang="nl"))
         self.add(node, DCTERMS.conformsTo, self.standard(_PROFILE, "Metadata-dcat"))
+
+    def standing(self, node: URIRef, each: Offered) -> None:
+        """Its version, the state of that, and until when something begins on it."""
+        status, label = _STATUS_OF[each.life.state]
+        self.add(node, DCAT3.version, Literal(str(version_of(each.product.id)[1])))
+        self.add(node, ADMS.status, self.concept(STATUS[status], label))
+        told = each.life.deprecation
+        if told is not None:
+            self.say(node, f"Vanaf {day(told.sunset)} begint hierop geen nieuw protocol meer. {told.reason}")
+
+    def versions(self, offered: Sequence[Offered]) -> None:
+        """What comes before and after each version, as far as it is in the catalogue."""
+        known = {(each.product.source, each.product.id): each for each in offered}
+        for (source, product), each in known.items():
+            stem, number = version_of(product)
+            earlier = [other for owner, other in known if owner == source and version_of(other)[0] == stem]
+            before = max((other for other in map(version_of, earlier) if other[1] < number), default=None)
+            node, told = self.iri(each.product), each.life.deprecation
+            if before is not None:
+                self.add(node, DCAT3.previousVersion, self.iri(known[source, f"{stem}.v{before[1]}"].product))
+            if told is not None and (source, str(told.successor)) in known:
+                after = self.iri(known[source, str(told.successor)].product)
+                self.add(node, DCTERMS.isReplacedBy, after)
+                self.add(after, DCTERMS.replaces, node)
 
     def offer(self, dataset: URIRef, code: str) -> URIRef:
         """That something may be asked for a purpose."""
