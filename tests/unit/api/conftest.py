@@ -443,6 +443,7 @@ async def opened(**others: Any) -> AsyncIterator[World]:
             "mandates",
             "adapter_certificates",
             "products",
+            "lives",
             "quarantine",
             "raw_sources",
             "raw_intake",

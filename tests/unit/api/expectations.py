@@ -104,6 +104,7 @@ _WAITING, _STUDY = {"agreement": "wachtend"}, {"agreement": "onderzoek"}
 _EGRESS = {"subject": "delivery.gent-parkeren.parkeren-value", "version": "1", "identifier": "2"}
 _OWN_PRODUCT = {"subject": "source.rijksregister.persoon.v1-value", "version": "1"}
 _SCHEMA = {"schema": (ROOT / "schemas" / "persoon.v1.avsc").read_text()}
+_SUNSET = {"sunset": "2027-06-30T00:00:00Z", "reason": "Nieuwe versie"}
 _FILE = {"subject": "00000000000", "reference": "P-1", "capacity": "schuldeiser"}
 _CONSENT = {"subject": "00000000000", "reference": "T-1"}
 _CSV = "insz;referentie\n00000000000;P-1\n"
@@ -209,6 +210,10 @@ ROWS = (
     Row("POST", "/v1/products/{organisation}/{product}/changes", SOURCE | OPERATOR, 403, _SCHEMA),
     Row("POST", "/v1/products/{organisation}/{product}/halt", SOURCE | OPERATOR, 403),
     Row("POST", "/v1/products/{organisation}/{product}/resume", SOURCE | OPERATOR, 403),
+    Row("POST", "/v1/products/{organisation}/{product}/launch", SOURCE, 403),
+    Row("POST", "/v1/products/{organisation}/{product}/deprecate", SOURCE, 403, _SUNSET),
+    Row("GET", "/v1/products/{organisation}/{product}/succession", ALL),
+    Row("POST", "/v1/products/{organisation}/{product}/end", SOURCE, 403),
     Row(
         "POST",
         "/v1/announcements",

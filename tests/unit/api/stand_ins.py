@@ -15,6 +15,7 @@ from broker.model.drop_book import Destination, Drop
 from broker.model.facts import ControlState
 from broker.model.file_format import FileFormat
 from broker.model.mandates import Mandate
+from broker.model.product_life import LIVE, Life
 from broker.model.quarantine_book import Place, Retry
 from broker.model.raw_book import RawSource
 from broker.model.webhook_book import Subscription
@@ -163,6 +164,18 @@ class RawSources:
         return RawSource(organisation, name, datetime(2026, 1, 1, tzinfo=UTC))
 
 
+class Lives:
+    """Said at once."""
+
+    async def launch(self, *_product: object, **_more: object) -> Life:
+        return LIVE
+
+    async def deprecate(self, *_told: object, **_more: object) -> tuple[()]:
+        return ()
+
+    end = deprecate
+
+
 class Quarantine:
     """One record."""
 
@@ -260,6 +273,7 @@ def usual() -> dict[str, Any]:
         "mandates": Mandates(),
         "adapter_certificates": AdapterCertificates(),
         "products": Products(),
+        "lives": Lives(),
         "raw_sources": RawSources(),
         "raw_intake": RawIntake(),
         "quarantine": Quarantine(),
