@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from adapters import mapping, mapping_form, rest_poll
+from adapters import mapping, mapping_form, raw_topic, rest_poll
 from adapters.csv_form import CsvSource
 from adapters.csv_rows import CsvFormat
 from adapters.file_drop import FileDrop
@@ -16,6 +16,7 @@ from adapters.file_form import files_of
 from adapters.mapping import ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
 from adapters.mapping_paths import Paths, Pointers
+from adapters.raw_form import RawSource
 from adapters.rest_form import RestSource
 from adapters.sdk import Adapter
 from broker.errors import Invalid
@@ -60,7 +61,11 @@ def _csv(made: ProductMapping, form: CsvSource, given: str | None) -> FileDrop:
 
 
 READERS: Mapping[str, Reader] = MappingProxyType(
-    {"csv": Reader(CsvSource, _csv, flat=True), "rest": Reader(RestSource, rest_poll.build)}
+    {
+        "csv": Reader(CsvSource, _csv, flat=True),
+        "raw": Reader(RawSource, raw_topic.build),
+        "rest": Reader(RestSource, rest_poll.build),
+    }
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from adapters.publication import Publication
+from adapters.raw_topic import RawTopic
 from adapters.runner import Runner
 from adapters.sdk import Adapter
 from broker.cli.certified_journal import CertifiedJournal, Rule
@@ -12,8 +13,9 @@ from broker.cli.documents import PolicyFolder
 from broker.cli.installation import Installation
 from broker.cli.site import Site
 from broker.control import keys
-from broker.errors import Invalid, NotCertified
+from broker.errors import Invalid, NotCertified, NotFound
 from broker.kafka.journal import Journal
+from broker.kafka.raw_log import RawLog
 from broker.model import topics, topology
 from broker.model.adapter_certificates import Binding
 from broker.schema.avro import Schema, load_schema
@@ -33,6 +35,8 @@ async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] 
     publications = {
         product: await _publication(here, organisation, product) for product, organisation in adapter.sources.items()
     }
+    if isinstance(adapter, RawTopic):
+        adapter = _over_its_topic(here, adapter)
     await here.admin.ensure_topics([topology.cursors(adapter.name)])
     journal = Journal(
         here.clients,
@@ -48,6 +52,14 @@ async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] 
 
     certified = CertifiedJournal(journal, here.control, rule)
     return Runner(adapter, publications, certified, here.keys.ensure(f"content/{adapter.name}"), observe=observe)
+
+
+def _over_its_topic(here: Site, adapter: RawTopic) -> RawTopic:
+    """The adapter with messages to read; raises `NotFound` where its raw source is not declared."""
+    organisation, name = adapter.mapping.organisation, adapter.form.name
+    if (organisation, name) not in here.control.state.raw.declared:
+        raise NotFound(f"no raw source {name} of {organisation}: datanuts raw declare {organisation} {name}")
+    return adapter.over(RawLog(here.clients, adapter.topic))
 
 
 async def _publication(here: Site, organisation: str, product: str) -> Publication:
