@@ -43,11 +43,13 @@ class Event:
 def event(stated: Any) -> Event:
     """The change in a message.
 
-    Raises `Skip` (NOT_A_ROW) for a logical message, and `PoisonRecord`: ENVELOPE_INVALID, BEFORE_MISSING, TABLE_TRUNCATED.
+    Raises `Skip` for a logical message (NOT_A_ROW) and a sign of life (HEARTBEAT), and `PoisonRecord`: ENVELOPE_INVALID, BEFORE_MISSING, TABLE_TRUNCATED.
     """
     schema, payload = None, stated
     if isinstance(stated, Mapping) and stated.keys() == {"schema", "payload"}:
         schema, payload = stated["schema"], stated["payload"]
+    if isinstance(payload, Mapping) and payload.keys() == {"ts_ms"}:
+        raise Skip("HEARTBEAT")
     if not isinstance(payload, Mapping) or not isinstance(source := payload.get("source") or {}, Mapping):
         raise PoisonRecord("ENVELOPE_INVALID")
     match payload.get("op"):

@@ -8,11 +8,12 @@ from typing import Any
 
 from adapters.mapped import FILE, Mapped, build, load_mapping
 from adapters.mapping_errors import MappingRefused
+from adapters.mapping_values import Get
 from adapters.sdk import Adapter, Broken, Change, Ignored
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import note, say, table
 from broker.cli.publishing import schema_of
-from broker.errors import Invalid
+from broker.errors import Invalid, PoisonRecord
 from broker.settings import load_settings
 
 _LONGEST = 60
@@ -73,7 +74,7 @@ async def _explain(adapter: Mapped, records: int) -> None:
             ("source", "rule", "field", "value"),
             (
                 (
-                    ", ".join(_short(adapter.mapping.paths.one(source)(row)) for source in step.sources),
+                    ", ".join(_told(adapter.mapping.paths.one(source), row) for source in step.sources),
                     step.rule,
                     step.path,
                     made,
@@ -84,6 +85,14 @@ async def _explain(adapter: Mapped, records: int) -> None:
         )
         if number == records:
             break
+
+
+def _told(get: Get, row: Any) -> str:
+    """The source's value, or why it has none to show."""
+    try:
+        return _short(get(row))
+    except PoisonRecord as poison:
+        return poison.reason
 
 
 def _at(value: Any, path: str) -> Any:

@@ -182,10 +182,10 @@ def keep(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
         _certified(given, issued)
         return
     if given.out is not None:
-        _write(given.out, json.dumps(issued, indent=1) + "\n")
+        write_new(given.out, json.dumps(issued, indent=1) + "\n")
         if issued["token"] is not None:
             curl = f'header = "Authorization: Bearer {issued["token"]}"\n'
-            _write(given.out.with_name(f"{given.out.name}.curl"), curl)
+            write_new(given.out.with_name(f"{given.out.name}.curl"), curl)
     if given.json:
         machine(issued if given.out is None else {**issued, "token": None, "kafka": None})
         return
@@ -196,7 +196,7 @@ def keep(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
 def _certified(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
     """The certificate into its file, else onto the screen: it is no secret."""
     if given.out is not None:
-        _write(given.out, issued["certificate"])
+        write_new(given.out, issued["certificate"])
     if given.json:
         machine(issued)
         return
@@ -213,7 +213,7 @@ def _note_replaced(issued: Mapping[str, Any]) -> None:
         note(f"{issued['replaces']} works until {issued['replacedUntil'][:19]}Z")
 
 
-def _write(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
     """A new file that nobody else reads, not even for a moment."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

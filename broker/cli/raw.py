@@ -1,11 +1,11 @@
-"""`datanuts raw declare|list|writer`: topics that a source's own programs write, before a mapping makes records of it."""
+"""`datanuts raw declare|list|writer|connector`: topics that a source's own programs write, before a mapping makes records of it."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from broker.cli import raw_connector
 from broker.cli.client import add_options, connect
-from broker.cli.credential import add_secret, has_place, keep, request
+from broker.cli.credential import add_secret, has_place, keep, request, write_new
 from broker.cli.output import machine, say, table
 
 
@@ -29,10 +29,12 @@ def register(commands: Any) -> None:
         verbs,
         "writer",
         "a Kafka user that writes this topic and may do nothing else",
-        "For Kafka Connect or a program of the source. `datanuts credential rotate|revoke` goes for it as for others.",
+        "For Kafka Connect or a program of the source. With --out FILE.properties the file is one of Java properties, as "
+        "Connect reads it. `datanuts credential rotate|revoke` goes for it as for others.",
     )
     add_secret(writer)
     writer.set_defaults(run=_writer)
+    raw_connector.register(verbs)
 
 
 def _verb(verbs: Any, name: str, meaning: str, more: str) -> argparse.ArgumentParser:
@@ -54,8 +56,7 @@ def _declare(given: argparse.Namespace) -> None:
         machine(done)
         return
     say(f"{done['topic']}: nobody may write it yet")
-    place = Path(f"{given.name}-writer.json")
-    say(f"next: datanuts raw writer {given.organisation} {given.name} --as {given.acting} --out {place}")
+    say(f"next: datanuts raw writer {given.organisation} {given.name} --as {given.acting} --out writer.properties")
 
 
 def _list(given: argparse.Namespace) -> None:
@@ -72,4 +73,13 @@ def _writer(given: argparse.Namespace) -> None:
     has_place(given)
     body = {"validDays": given.days} | request(given)
     with connect(given) as broker:
-        keep(given, broker.post(f"{_path(given)}/writers", body))
+        made = broker.post(f"{_path(given)}/writers", body)
+    if given.out is None or given.csr is not None or given.out.suffix != ".properties":
+        keep(given, made)
+        return
+    login = made.pop("kafka")
+    write_new(given.out, f"username={login['username']}\npassword={login['password']}\n")
+    if given.json:
+        machine(made)
+    else:
+        say(f"{made['id']} of {made['organisation']}: kept in {given.out}, expires {made['expires'][:16]}")
