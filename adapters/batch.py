@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from adapters.clock import Clock
+from adapters.drift import Observed
 from adapters.memory import NEVER, Hashes, Outcome
 from adapters.publication import Publication, Statement
 from adapters.sdk import Broken, Change, Ignored, Item, SnapshotBegins
@@ -32,10 +34,12 @@ class Batch:
         hashes: Hashes,
         known: Mapping[bytes, bytes],
         snapshots: Snapshots,
+        clock: Clock,
     ) -> None:
         self.cursor = ""
         self.summary = Summary()
         self.items: dict[bytes, bytes | None] = {}
+        self.observed: dict[str, Observed] = {}
         self.offered: dict[str, Offered] = {}
         self.size = 0
         self._adapter = adapter
@@ -44,6 +48,7 @@ class Batch:
         self._hashes = hashes
         self._known = known
         self._snapshots = snapshots
+        self._clock = clock
         self._statements: list[tuple[Publication, Statement, bytes]] = []
         self._complaints: list[tuple[Publication, dict[str, Any]]] = []
 
@@ -99,6 +104,8 @@ class Batch:
     def _publish(self, change: Change) -> None:
         publication = self._publication(change.product)
         statement = publication.state(change)
+        if change.value is not None:
+            self._clock.admit(change.value["recordedAt"])
         self._offer(change.product, _STATED)
         item = self._hashes.item(change.product, change.source_id)
         content, before = self._hashes.content(*statement.content), self._outcome(item)
@@ -115,6 +122,8 @@ class Batch:
         self.items[item] = Outcome(content, NEVER, subject).stored()
         self.summary.published += 1
         self.size += len(statement.value or b"")
+        if change.value is not None:
+            self._seen(change.product).published(publication.mask(change.value))
         self._statements.append((publication, statement, self._hashes.event(item, content)))
 
     def _quarantine(self, broken: Broken) -> None:
@@ -128,6 +137,7 @@ class Batch:
         complaint, before = self._hashes.complaint(reason, path), self._outcome(item)
         if before.complaint == complaint:
             return  # it lies there already
+        self._seen(publication.product).quarantined(reason, path if path in publication.paths else "")
         self.items[item] = Outcome(before.content, complaint, before.subject).stored()
         self._complaints.append(
             (publication, {"adapter": self._adapter, "code": reason, "path": path, "digest": item.hex()})
@@ -135,6 +145,9 @@ class Batch:
 
     def _offer(self, product: str, offered: Offered) -> None:
         self.offered[product] = self.offered.get(product, NOTHING).plus(offered)
+
+    def _seen(self, product: str) -> Observed:
+        return self.observed.setdefault(product, Observed())
 
     def _outcome(self, item: bytes) -> Outcome:
         stored = self.items.get(item) or self._known.get(item)

@@ -5,6 +5,8 @@ Rows of the compacted state topic:
     key "cursor"             JSON {cursor, run, at, passed, intake by product, and the run's summary so far}
     key <32 hex of the item> 16 bytes of what was last published of it, then 16 bytes of the complaint, if one stands;
                              in a snapshot then 16 bytes of the Kafka key of its subject, and 4 of its product
+    key "seals"              how far its seals are counted (`adapters.sealing`)
+    key "drift/<product>"    how often each path was there (`adapters.drift`)
 
 The item's key is a keyed hash of product and source id, both values are keyed hashes as well: nothing here can be read
 back, or guessed without the key.
@@ -24,6 +26,8 @@ NEVER = bytes(DIGEST_BYTES)
 """Stands for what was published of an item that never was."""
 
 TAG_BYTES = 4
+
+_ITEM_KEY_BYTES = 2 * DIGEST_BYTES
 
 _COMPLAINT = slice(DIGEST_BYTES, 2 * DIGEST_BYTES)
 _KEY = slice(2 * DIGEST_BYTES, 3 * DIGEST_BYTES)
@@ -96,7 +100,7 @@ class Memory:
     @classmethod
     def restored(cls, state: Mapping[bytes, bytes], run: str) -> Self:
         """What the state topic holds. The counts are this run's: they tell which of its transactions were committed."""
-        items = {bytes.fromhex(key.decode()): value for key, value in state.items() if key != CURSOR_KEY}
+        items = {bytes.fromhex(key.decode()): value for key, value in state.items() if len(key) == _ITEM_KEY_BYTES}
         if CURSOR_KEY not in state:
             return cls(run, items=items)
         noted = json.loads(state[CURSOR_KEY])

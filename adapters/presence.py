@@ -4,7 +4,7 @@ A path is optional where it, or something that holds it, is nullable or a list. 
 at it, in a list with at least one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,26 @@ MaskOf = Callable[[Mapping[str, Any]], Mask]
 MOST_RECORDS = 100_000
 """From so many on, half of what was counted is forgotten: a share follows the source, and its state stays small."""
 
+RECENT = 200
+"""Of how long a path is absent so much is never forgotten."""
+
 
 def optional_paths(root: Record) -> tuple[str, ...]:
     """The optional leaf paths of a record, in the order of its schema."""
     paths: list[str] = []
     _compile(root, "", paths, optional=False)
     return tuple(paths)
+
+
+def paths_of(root: Record, path: str = "") -> Iterator[str]:
+    """Every path of a record: of its fields, and of what they hold."""
+    for each in root.fields:
+        below = f"{path}.{each.name}" if path else each.name
+        yield below
+        inner = unwrapped(each.type)
+        held = unwrapped(inner.items) if isinstance(inner, Array) else inner
+        if isinstance(held, Record):
+            yield from paths_of(held, below)
 
 
 def compile_mask(root: Record) -> MaskOf:
@@ -54,7 +68,7 @@ class Presence:
     """How often each path was there in `records` records, and how many records ago it was there last.
 
     `present` and `absent` stand in the order of the paths; `absent` is 0 for a path that the last record has. Of a long
-    history both `records` and `present` are about its latest part (`MOST_RECORDS`).
+    history all of them are about its latest part (`MOST_RECORDS`), but that `absent` is exact up to `RECENT`.
     """
 
     records: int
@@ -79,6 +93,7 @@ class Presence:
         records = self.records + masks.number
         if records > MOST_RECORDS:
             records, present = records // 2, [count // 2 for count in present]
+            absent = [max(count // 2, min(count, RECENT)) for count in absent]
         return Presence(records, tuple(present), tuple(absent))
 
     def share(self, number: int) -> float:

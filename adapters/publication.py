@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from adapters.presence import compile_mask, optional_paths, paths_of
 from adapters.sdk import Change
 from broker.errors import PoisonRecord
 from broker.model import topics
@@ -30,10 +31,11 @@ class Statement:
 
 
 class Publication:
-    """States the changes of one product of one organisation."""
+    """States the changes of one product of one organisation; `mask` tells which of the `optional` paths a value has."""
 
     def __init__(self, organisation: str, schema: Schema, schema_id: int, *, k_lane: bytes, lanes: int) -> None:
         self.product = schema.product
+        self.organisation = organisation
         self.topic = topics.source(organisation, schema.product)
         self.quarantine = topics.quarantine(organisation, schema.product)
         self.source = f"/organisations/{organisation}"
@@ -41,6 +43,9 @@ class Publication:
         self._frame = wire_header(schema_id)
         self._encode = compile_encode(schema)
         self._check = compile_check(schema.root)
+        self.paths = frozenset(paths_of(schema.root))
+        self.optional = optional_paths(schema.root)
+        self.mask = compile_mask(schema.root)
         self._walker = compile_walk(schema)
         self._recorded, self._after_recorded = self._walker.span("recordedAt")
         self._k_lane = k_lane

@@ -25,10 +25,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any, NoReturn, Protocol
 
+from adapters import sealing
 from adapters.batch import Batch
+from adapters.clock import TOLERANCE_S, Clock
+from adapters.drift import Drift, Watch
 from adapters.memory import Hashes, Memory
 from adapters.publication import Publication
 from adapters.sdk import Adapter, Item, SnapshotEnds
+from adapters.sealing import Sealed, Signer
 from adapters.snapshots import Snapshots
 from adapters.sources import whole_seconds
 from adapters.summary import Summary
@@ -74,7 +78,8 @@ began and when it ended."""
 class Runner:
     """Runs `adapter`; `publications` are by product, `key` makes its item hashes. `run` can be called once.
 
-    `progress` hears the summary after every commit, `trouble` what failed and for how many seconds the runner waits.
+    `progress` hears the summary after every commit, `trouble` what failed and for how many seconds the runner waits,
+    `drifted` of each drift once. Without a `signer` records are not sealed: for runs that publish to nobody.
     """
 
     adapter: Adapter
@@ -82,6 +87,10 @@ class Runner:
     journal: Journal
     key: bytes = field(repr=False)
     interval_s: float = 60.0
+    signer: Signer | None = None
+    clock_tolerance_s: int = TOLERANCE_S
+    drift_stops: bool = False
+    drifted: Callable[[Drift], None] = lambda _drift: None
     progress: Callable[[Summary], None] = lambda _summary: None
     trouble: Callable[[Retriable, float], None] = lambda _error, _pause: None
     observe: Observe = lambda _traces, _records, _start, _end: None
@@ -92,11 +101,20 @@ class Runner:
     _memory: Memory | None = field(default=None, init=False)
     _summary: Summary = field(default_factory=Summary, init=False)
     _stands: str | None = field(default=None, init=False)
+    _clock: Clock = field(init=False)
+    _sealed: Sealed = field(default_factory=lambda: Sealed(""), init=False)
+    _watch: Watch = field(default_factory=lambda: Watch({}), init=False)
+    _told: frozenset[Drift] = field(default=frozenset(), init=False)
 
     @property
     def summary(self) -> Summary:
         """Counts of what this run committed so far."""
         return self._summary
+
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """What drifts now, as far as this run read."""
+        return self._watch.found()
 
     async def run(self, *, once: bool) -> Summary:
         """Publish what the source holds; with `once` stop at its end, otherwise poll it until cancelled.
@@ -104,7 +122,7 @@ class Runner:
         Raises `Fenced` when another instance took over, `Retriable` when a single run gives up, `Fatal` when the
         adapter fails otherwise, and what the adapter refuses. When cancelled, a commit under way is finished first.
         """
-        self._run = self.random(8).hex()
+        self._run, self._clock = self.random(8).hex(), Clock(self.now, self.clock_tolerance_s)
         failures = 0
         try:
             while True:
@@ -127,7 +145,10 @@ class Runner:
             await self.journal.close()
 
     async def _open(self) -> Memory:
-        self._memory = memory = Memory.restored(await self.journal.open(), self._run)
+        state = await self.journal.open()
+        self._memory = memory = Memory.restored(state, self._run)
+        self._sealed = Sealed.restored(state.get(sealing.STATE), self.random(8).hex())
+        self._watch = Watch.restored(self.publications, state)
         memory.intake = {product: Intake(owner) for product, owner in self.adapter.sources.items()} | memory.intake
         self._summary = memory.summary
         return memory
@@ -173,7 +194,7 @@ class Runner:
             _raise(end.failure, self.adapter.name)
 
     def _batch(self, memory: Memory, snapshots: Snapshots) -> Batch:
-        return Batch(self.adapter.name, self.publications, snapshots.hashes, memory.items, snapshots)
+        return Batch(self.adapter.name, self.publications, snapshots.hashes, memory.items, snapshots, self._clock)
 
     def _departures(
         self, memory: Memory, snapshots: Snapshots, ends: SnapshotEnds, cursor: str
@@ -188,21 +209,41 @@ class Runner:
             yield batch
 
     async def _commit(self, memory: Memory, batch: Batch) -> None:
-        """Records, quarantine, item hashes and cursor, or none of them."""
+        """Records, their seals, quarantine, item hashes and cursor, or none of them."""
         began, summary = self.now(), memory.summary.plus(batch.summary)
         at = whole_seconds(began)
         outputs = batch.outputs(at, self.random)
         intake = self._intake(memory, batch, began)
         traces = (header(row[2], "traceparent") for rows in list(outputs.values()) for row in rows)
+        watch = self._watch.plus(batch.observed, stops=self.drift_stops)
+        sealed = self._seal(outputs, at)
         state = memory.rows(batch.cursor, summary, batch.items, at, intake=intake, passed=memory.passed)
-        outputs[topics.cursors(self.adapter.name), 0] = list(state)
+        outputs[topics.cursors(self.adapter.name), 0] = [*sealed.rows(), *watch.rows(batch.observed), *state]
         self._memory = None  # until it is known to be committed
         await self.journal.commit(outputs)
         memory.moved_on(batch.cursor, summary, batch.items)
         memory.intake = intake
+        self._sealed, self._watch = sealed, watch
         self._memory, self._summary, self._stands = memory, summary, batch.cursor
         self.observe(traces, batch.summary.published + batch.summary.deleted, began, self.now())
+        self._tell_drift(watch.found())
         self.progress(summary)
+
+    def _seal(self, outputs: dict[tuple[str, int], list[Row]], at: str) -> Sealed:
+        """Add the seals to what is written; returns how far they are counted then."""
+        if self.signer is None:
+            return self._sealed
+        sealed, seals = self._sealed.seal(
+            outputs, self.publications.values(), self.signer, adapter=self.adapter.name, at=at
+        )
+        outputs |= seals
+        return sealed
+
+    def _tell_drift(self, found: tuple[Drift, ...]) -> None:
+        for each in found:
+            if each not in self._told:
+                self.drifted(each)
+        self._told = frozenset(found)
 
     async def _note_pass(self, memory: Memory) -> None:
         """That the end was reached, now and then: who reads nothing new is told from who reads nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from broker.cli import product_declare, product_halt, product_life
+from broker.cli import product_declare, product_halt, product_life, product_verify
 from broker.cli.client import add_options, connect
 from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.dossier import subject_from_input
@@ -39,6 +39,7 @@ def register(commands: Any) -> None:
     product_halt.register(verbs)
     product_declare.register(verbs)
     product_life.register(verbs)
+    product_verify.register(verbs)
     growing = verbs.add_parser(
         "growth", help="the new fields of a schema, and which agreements could ask for them; works offline"
     )

@@ -13,6 +13,7 @@ from broker.cli.documents import PolicyFolder
 from broker.cli.installation import Installation
 from broker.cli.site import Site
 from broker.control import keys
+from broker.control.source_seals import SealKeys, SealSigner
 from broker.errors import Invalid, NotCertified, NotFound
 from broker.kafka.journal import Journal
 from broker.kafka.raw_log import RawLog
@@ -20,6 +21,7 @@ from broker.model import topics, topology
 from broker.model.adapter_certificates import Binding
 from broker.schema.avro import Schema, load_schema
 from broker.telemetry import Event, log, record_spans
+from broker.telemetry.safe import FromCode
 
 
 async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] = ()) -> Runner:
@@ -37,7 +39,17 @@ async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] 
     }
     if isinstance(adapter, RawTopic):
         adapter = _over_its_topic(here, adapter)
-    await here.admin.ensure_topics([topology.cursors(adapter.name)])
+    await here.admin.ensure_topics(
+        [
+            topology.cursors(adapter.name),
+            *(topology.seals(organisation, product) for product, organisation in adapter.sources.items()),
+        ]
+    )
+    seal_keys = SealKeys(here.control, here.keys)
+    for organisation in sorted(set(adapter.sources.values())):
+        await seal_keys.ensure(organisation, by=OPERATOR)
+    certificates = here.control.state.adapter_certificates
+    valid = {each.product: certificates.valid(each, datetime.now(UTC)) for each in bindings}
     journal = Journal(
         here.clients,
         transactional_id=topics.adapter_transactional_id(adapter.name),
@@ -51,7 +63,21 @@ async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] 
         log(Event.ADAPTER_BATCH, **seen)
 
     certified = CertifiedJournal(journal, here.control, rule)
-    return Runner(adapter, publications, certified, here.keys.ensure(f"content/{adapter.name}"), observe=observe)
+    return Runner(
+        adapter,
+        publications,
+        certified,
+        here.keys.ensure(f"content/{adapter.name}"),
+        signer=SealSigner(here.control, here.keys, {product: each for product, each in valid.items() if each}),
+        drifted=lambda drift: log(
+            Event.ADAPTER_DRIFT,
+            adapter=adapter.name,
+            product=drift.product,
+            path=FromCode(drift.path),
+            code=drift.code,
+        ),
+        observe=observe,
+    )
 
 
 def _over_its_topic(here: Site, adapter: RawTopic) -> RawTopic:

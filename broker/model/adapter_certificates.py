@@ -103,6 +103,11 @@ class CertificateBook:
             return Standing.VALID
         return found[-1] if found else Standing.NONE
 
+    def valid(self, binding: Binding, at: datetime) -> str:
+        """Id of the latest certificate of it that is valid at `at`; empty where none is."""
+        found = (each.id for each in self.held.values() if each.binding == binding)
+        return next((each for each in reversed([*found]) if self.held[each].standing(at) is Standing.VALID), "")
+
 
 def a_year_after(at: datetime) -> datetime:
     """The same day and time, twelve months later; 28 February for the 29th."""

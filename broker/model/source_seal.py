@@ -29,6 +29,9 @@ CONTEXT = b"datanuts source seal v1\n"
 
 SIGNATURE_BYTES = 64
 
+MOST_LEAVES, MOST_NUMBER = (1 << 20) - 1, (1 << 31) - 1
+"""Bounds of what `decode_seal` takes: whoever reads seals holds what they say in memory."""
+
 _LEAF = b"datanuts source record v1\n"
 _ABSENT = b"\xff\xff\xff\xff"
 _TEXTS = ("adapter", "organisation", "product", "at", "series", "root", "key", "certificate")
@@ -140,7 +143,8 @@ def decode_seal(raw: bytes) -> SourceSeal:
         numbers = [stated[name] for name in _NUMBERS]
         _require(stated.keys() == _NAMES and len(signature) == SIGNATURE_BYTES)
         _require(all(type(text) is str for text in texts) and all(type(each) is int for each in numbers))
-        _require(len(beside) == HASH_BYTES * stated["leaves"] and stated["leaves"] > 0 < stated["number"])
+        _require(len(beside) == HASH_BYTES * stated["leaves"])
+        _require(0 < stated["leaves"] <= MOST_LEAVES and 0 < stated["number"] <= MOST_NUMBER)
         root = bytes.fromhex(stated["root"])
         stated_instant(stated["at"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
