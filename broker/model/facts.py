@@ -25,8 +25,8 @@ from broker.model.mandates import MandateBook
 from broker.model.product_life import Life, LifeBook
 from broker.model.push_book import Change
 from broker.model.quarantine_book import QuarantineBook
-from broker.model.seal_keys import SealKeyBook
 from broker.model.raw_book import RawBook
+from broker.model.seal_keys import SealKeyBook
 from broker.model.webhook_book import WebhookBook
 
 
