@@ -9,12 +9,17 @@ from adapters.web import Answer
 from broker.errors import PoisonRecord
 
 _TRIES, _PAUSE_S = 3, 1.0
-_PASSING = frozenset({"JSON_MALFORMED", "ENCODING_WRONG"})
+_PASSING = frozenset({"JSON_MALFORMED", "XML_MALFORMED", "ENCODING_WRONG"})
 """What an answer can be while its server has a bad day: it is asked for again before it is given up."""
 
 
-async def answered(ask: Callable[[], Awaitable[Answer]], most_depth: int) -> tuple[Answer, Any, str]:
-    """The answer, what it says, and why that cannot be read (`parsed`); an answer of another status than 2xx says nothing."""
+async def answered(
+    ask: Callable[[], Awaitable[Answer]], most_depth: int, parse: Callable[[bytes | None, int], Any] | None = None
+) -> tuple[Answer, Any, str]:
+    """The answer, what it says, and why that cannot be read; an answer of another status than 2xx says nothing.
+
+    `parse` reads another form than JSON, as `parsed` does.
+    """
     tries = 0
     while True:
         tries += 1
@@ -22,7 +27,7 @@ async def answered(ask: Callable[[], Awaitable[Answer]], most_depth: int) -> tup
         if answer.status >= 300:  # noqa: PLR2004 - RFC 9110 §15.4
             return answer, None, ""
         try:
-            return answer, parsed(answer.body, most_depth), ""
+            return answer, (parse or parsed)(answer.body, most_depth), ""
         except PoisonRecord as poison:
             reason = poison.reason
         if reason not in _PASSING or tries == _TRIES:

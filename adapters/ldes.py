@@ -1,49 +1,34 @@
 """GIPOD mobility hindrances from a Linked Data Event Stream → hinder.v1.
 
-The source is a folder of pages or members, one file, or the address of a page or a stream (`adapters.ldes_pages`). A
-member is a version of a hindrance and never changes: its IRI is its source id, and where pages repeat it the first
-reading stands. A version that an earlier page had a later one of is not published: the last word stays the last. That
-holds within one reading, so take a view that is fragmented by time or into pages. `as:Delete` is a deletion. A stream
-that is not open to all gets the variable LDES_AUTHORIZATION of the environment as its Authorization header.
+How streams are followed is in `adapters.ldes_stream`. A member is a version of a hindrance: its IRI is its source id.
+`as:Delete` is a deletion. A stream that is not open to all gets the variable LDES_AUTHORIZATION of the environment as
+its Authorization header.
 
 Deliberately not mapped: schema:eventSchedule, gipod:isVergundDoor, adms:schemaAgency, labels of zone types. There is
 no NIS code in the stream, and none is made up from the description.
 """
 
 import os
-import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import httpx
 from rdflib import DC, DCTERMS, RDF, SKOS, Graph, Namespace
 from rdflib.term import Node, URIRef
 
 from adapters import contexts, rdf
 from adapters.ldes_cursor import Paths
-from adapters.ldes_pages import Page, Walk
-from adapters.sdk import Broken, Change, Ignored, Item
-from adapters.sources import (
-    Document,
-    documents,
-    from_cursor,
-    is_feed,
-    local_path,
-    whole_seconds,
-)
+from adapters.ldes_stream import ACTIVITY, Member, Stream, instant, place
+from adapters.sdk import Broken, Change, Item
+from adapters.sources import whole_seconds
 from adapters.web_auth import Secret, private
 from broker.errors import Invalid, PoisonRecord
 
 PRODUCT = "hinder.v1"
 _SOURCES = MappingProxyType({PRODUCT: "gipod"})
 
-_AS = Namespace("https://www.w3.org/ns/activitystreams#")
 _ADMS = Namespace("http://www.w3.org/ns/adms#")
 _GEOSPARQL = Namespace("http://www.opengis.net/ont/geosparql#")
 _GIPOD = Namespace("https://gipod.vlaanderen.be/ns/gipod#")
@@ -52,10 +37,8 @@ _M8G = Namespace("http://data.europa.eu/m8g/")
 _MOBILITY = Namespace("https://data.vlaanderen.be/ns/mobiliteit#")
 
 _CREDENTIAL = "LDES_AUTHORIZATION"
-_MOST_REMEMBERED = 1_000_000
 _TREE = Namespace("https://w3id.org/tree#")
 
-_NUMBER = re.compile(r"([0-9]+)")
 _KINDS = {
     "MobilityHindranceWasImportedFromLegacy": "snapshot",
     "MobilityHindranceWasRegistered": "added",
@@ -64,12 +47,6 @@ _KINDS = {
     "MobilityHindranceWasRemoved": "cancelled",
     None: "snapshot",
 }
-
-
-_Name = tuple[tuple[int, int, str], ...]
-_Order = tuple[datetime, _Name, _Name]
-_Placed = tuple[_Order, Item]
-"""An item after its sort key: when it was generated, its place in the sequence, its name in natural order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +59,10 @@ class LdesAdapter:
     sources: Mapping[str, str] = field(default_factory=lambda: _SOURCES)
 
     async def changes(self, cursor: str | None) -> AsyncIterator[tuple[Item, str]]:
-        """Members in the order in which they were generated, within the folder or within each page of a feed.
-
-        The cursor of a feed is the pages to read next: one that cannot change is not read again, others are if they
-        did. After a kill the page that was being read is read again, and what was published of it is recognised.
-        """
-        if not is_feed(self.source):
-            folder = _Folder(self.contexts)
-            async for document in documents(local_path(self.source), rdf.SUFFIXES):
-                folder.add(document)
-            async for item, after in from_cursor(folder.items(), cursor):
-                yield item, after
-            return
-        headers = self._credential()
-        walk, feed = Walk(self.source, self.contexts, _natural, _holds), _Feed()
-        async with httpx.AsyncClient(headers=headers) as client, aclosing(walk.pages(client, cursor)) as pages:
-            async for page in pages:
-                found = feed.items(page)
-                for number, item in enumerate(found, 1):
-                    yield item, page.after if number == len(found) else page.before
+        """Members in the order in which they were generated, as `Stream.items` gives them."""
+        stream = Stream(self.source, self.contexts, _members, _holds, self._credential)
+        async for item_and_cursor in stream.items(cursor):
+            yield item_and_cursor
 
     def _credential(self) -> dict[str, str]:
         """The header, which goes to no other origin: no page is read from one."""
@@ -116,87 +78,23 @@ def build(source: str) -> LdesAdapter:
     return LdesAdapter(source, contexts.reviewed(os.environ))
 
 
-@dataclass(slots=True)
-class _Folder:
-    """Items of the documents of a folder, and the first reading of every member."""
-
-    contexts: rdf.Contexts
-    _items: list[_Placed] = field(default_factory=list)
-    _first: dict[str, Item] = field(default_factory=dict)
-
-    def add(self, page: Document) -> None:
-        """Read one document."""
-        try:
-            graph = rdf.graph_of(page, self.contexts)
-        except PoisonRecord as error:
-            self._items.append((_place(None, page.name), Broken(page.name, error.reason)))
-            return
-        found = _members(graph, page.name, Paths())
-        self._items += [(place, self._first.setdefault(_id_of(item), item)) for place, item in found]
-        if not found:
-            reason = "NOT_A_MEMBER" if len(graph) else "EMPTY_DOCUMENT"
-            self._items.append((_place(None, page.name), Ignored(page.name, reason)))
-
-    def items(self) -> list[Item]:
-        """All of them, in the order in which members were generated."""
-        return [item for _, item in sorted(self._items, key=lambda placed: placed[0])]
-
-
-@dataclass(slots=True)
-class _Feed:
-    """What a reading of pages remembers: which members it saw, and of each subject the latest version."""
-
-    _members: set[bytes] = field(default_factory=set)
-    _latest: dict[bytes, tuple[datetime, _Name]] = field(default_factory=dict)
-
-    def items(self, page: Page) -> list[Item]:
-        """Items of one page, in the order in which members were generated."""
-        if page.graph is None:
-            return [Broken(page.url, page.broken)]
-        found = sorted(_members(page.graph, page.url, page.paths), key=lambda placed: placed[0])
-        return [self._told(order[:2], item) for order, item in found]
-
-    def _told(self, order: tuple[datetime, _Name], item: Item) -> Item:
-        source_id = _id_of(item)
-        member = _digest(source_id)
-        if member in self._members:
-            return Ignored(source_id, "MEMBER_REPEATED")
-        if len(self._members) >= _MOST_REMEMBERED:
-            self._members.clear()
-            self._latest.clear()
-        self._members.add(member)
-        if isinstance(item, Change):
-            subject = _digest(str(item.value["identificator"] if item.value is not None else item.subject))
-            if order < self._latest.get(subject, order):
-                return Ignored(source_id, "VERSION_SUPERSEDED")
-            self._latest[subject] = order
-        return item
-
-
-def _id_of(item: Item) -> str:
-    return item.source_id if isinstance(item, Change | Broken | Ignored) else ""
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-
-
 def _holds(graph: Graph) -> bool:
     member = next(graph.objects(None, _TREE.member), None)
     return member is not None or (None, RDF.type, _MOBILITY.Mobiliteitshinder) in graph
 
 
-def _members(graph: Graph, document: str, paths: Paths) -> list[_Placed]:
+def _members(graph: Graph, document: str, paths: Paths) -> list[Member]:
     """Versions in a document, each with its place in time."""
     found = []
     hindrances = set(graph.subjects(RDF.type, _MOBILITY.Mobiliteitshinder, unique=True))
-    for member in sorted(hindrances | set(graph.subjects(RDF.type, _AS.Delete, unique=True)), key=str):
+    for member in sorted(hindrances | set(graph.subjects(RDF.type, ACTIVITY.Delete, unique=True)), key=str):
         source_id = rdf.iri(member) or f"{document}#blank"
         read = _item if member in hindrances else _departure
         item = read(graph, member, source_id, paths)
         exact = rdf.one(graph, member, URIRef(paths.timestamp)) if isinstance(item, Change) else None
         sequence = rdf.one(graph, member, URIRef(paths.sequence)) if paths.sequence else None
-        found.append((_place(exact, source_id, sequence or ""), item))
+        version_of = rdf.one(graph, member, URIRef(paths.version)) or source_id
+        found.append(Member(place(exact, source_id, sequence or ""), source_id, version_of, item))
     return found
 
 
@@ -206,23 +104,10 @@ def _departure(graph: Graph, member: Node, source_id: str, paths: Paths) -> Item
     try:
         if subject is None or at is None:
             raise PoisonRecord("MEMBER_INCOMPLETE", "identificator" if subject is None else "recordedAt")  # noqa: TRY301
-        _instant(at, "recordedAt")
+        instant(at, "recordedAt")
         return Change(source_id, PRODUCT, None, subject)
     except PoisonRecord as error:
         return Broken(source_id, error.reason, error.path)
-
-
-def _place(generated: str | None, name: str, sequence: str = "") -> _Order:
-    """Sort key: what has no instant comes first; versions made at one instant are told apart by what the stream says of
-    their sequence, or by the number in their name.
-    """  # noqa: D205 - one sentence
-    instant = datetime.min.replace(tzinfo=UTC) if generated is None else _instant(generated, "recordedAt")
-    return instant, _natural(sequence), _natural(name)
-
-
-def _natural(name: str) -> _Name:
-    parts = _NUMBER.split(name)
-    return tuple((1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts))
 
 
 def _item(graph: Graph, member: Node, source_id: str, paths: Paths) -> Item:
@@ -245,7 +130,7 @@ def _hinder(graph: Graph, member: Node, version: str, paths: Paths) -> dict[str,
         "kind": _KINDS.get(event, "changed"),
         "validFrom": None,
         "validTo": None,
-        "recordedAt": whole_seconds(_instant(recorded, "recordedAt")),
+        "recordedAt": whole_seconds(instant(recorded, "recordedAt")),
         "corrects": None,
         "identificator": subject,
         "versie": version,
@@ -306,11 +191,3 @@ def _zone(graph: Graph, node: Node) -> dict[str, Any]:
             if isinstance(effect, URIRef)
         ],
     }
-
-
-def _instant(text: str, path: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise PoisonRecord("TIME_INVALID", path) from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,61 +1,30 @@
-"""Reading a MAGDA answer's XML: hostile constructs refused, namespaces dropped, texts and partial dates by path.
+"""Reading a MAGDA answer's XML: namespaces dropped, texts and partial dates by path.
 
 Every function takes a path of local element names below an element; a last step `@Name` is an attribute.
 """
 
 import re
 from datetime import date, datetime, time
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 from zoneinfo import ZoneInfo
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
 from adapters.sources import whole_seconds
+from adapters.xml_body import parsed
 from broker.errors import Invalid, PoisonRecord
 from broker.model.identifiers import Insz, parse_insz
 
 _BRUSSELS = ZoneInfo("Europe/Brussels")
-MOST_NODES = 1 << 20
-"""Elements and attributes of one document, counted by their signs before anything is parsed: each costs memory."""
-MOST_DEPTH = 100
-"""Levels of elements."""
 _PARTIAL_DATE = re.compile(r"[0-9]{4}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])")
 
 
 def parse(body: bytes) -> Element:
-    """Root element without namespaces. Raises `PoisonRecord`: XML_FORBIDDEN (a DTD or an entity), XML_MALFORMED,
-    XML_TOO_LARGE (more elements or attributes than `MOST_NODES`, which a small document can have, too deep).
-    """  # noqa: D205 - the reasons are the contract
-    if body.count(b"<") + body.count(b"=") > MOST_NODES:
-        raise PoisonRecord("XML_TOO_LARGE")
-    root = None
-    reason = "XML_MALFORMED"
-    try:
-        root = fromstring(body, forbid_dtd=True)
-    except DefusedXmlException:
-        reason = "XML_FORBIDDEN"
-    except (ParseError, ValueError, LookupError):
-        pass
-    if root is None:
-        # Raised outside the handler, so that no traceback quotes the document.
-        raise PoisonRecord(reason)
-    if _deeper(root, MOST_DEPTH):
-        raise PoisonRecord("XML_TOO_LARGE")
+    """Root element without namespaces; raises `PoisonRecord` as `xml_body.parsed` does."""
+    root = parsed(body)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         if any("}" in name for name in element.attrib):
             element.attrib = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
     return root
-
-
-def _deeper(root: Element, most: int) -> bool:
-    level = [root]
-    for _ in range(most):
-        level = [child for element in level for child in element]
-        if not level:
-            return False
-    return True
 
 
 def text(element: Element | None, path: str) -> str | None:

@@ -69,10 +69,10 @@ class Since(_Form):
     overlap_s: Annotated[int, Field(ge=0)] = 0
 
 
-class RestSource(_Form):
-    """A list of JSON objects at an address, in one answer or in pages."""
+class WebForm(_Form):
+    """How lists at an address are asked for, whatever they are made of."""
 
-    kind: Literal["rest"]
+    kind: str
     url: str | None = None
     items: str = SELF
     """Where the list is in the answer."""
@@ -88,3 +88,9 @@ class RestSource(_Form):
     most_bytes: Annotated[int, Field(ge=1)] = 16 << 20
     most_depth: Annotated[int, Field(ge=1, le=200)] = 32
     most_pages: Annotated[int, Field(ge=1)] = 10_000
+
+
+class RestSource(WebForm):
+    """A list of JSON objects at an address, in one answer or in pages."""
+
+    kind: Literal["rest"]

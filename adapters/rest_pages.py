@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
 from adapters import web
-from adapters.json_body import answered
-from adapters.mapping_values import getter
-from adapters.rest_form import BodyLink, HeaderLink, Offset, PageNumber, RestSource, Token
+from adapters.json_body import answered, parsed
+from adapters.mapping_values import Get, getter
+from adapters.rest_form import BodyLink, HeaderLink, Offset, PageNumber, Token, WebForm
 from adapters.web_auth import Secret, Tokens
 from broker.errors import Invalid
 
@@ -34,13 +34,52 @@ class Page:
     total: Any = None
 
 
+class Body(Protocol):
+    """What answers are made of."""
+
+    @property
+    def media_type(self) -> str:
+        """What is asked for in `Accept`."""
+
+    def parsed(self, body: bytes | None, most_depth: int) -> Any:
+        """The document in `body` (None: it was larger than allowed); raises `PoisonRecord`."""
+
+    def one(self, path: str) -> Get:
+        """Reads a value of a document."""
+
+    def listed(self, document: Any) -> list[Any] | None:
+        """The items of a document; None where it has no list of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """Answers of JSON, with the list at the source path `items`; one object is a list of one."""
+
+    items: str
+    media_type: str = "application/json"
+
+    def parsed(self, body: bytes | None, most_depth: int) -> Any:
+        """As `json_body.parsed`."""
+        return parsed(body, most_depth)
+
+    def one(self, path: str) -> Get:
+        """As `mapping_values.getter`."""
+        return getter(path)
+
+    def listed(self, document: Any) -> list[Any] | None:
+        """The list."""
+        found = getter(self.items)(document)
+        return found if isinstance(found, list) else [found] if isinstance(found, dict) else None
+
+
 @dataclass(slots=True)
 class Pages:
     """Asks for the pages at `url`; secrets of files are below `folder`."""
 
-    form: RestSource
+    form: WebForm
     url: str
     folder: Path
+    body: Body
     _tokens: Tokens | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -63,16 +102,16 @@ class Pages:
         url, asked = self._address(parameters | self._numbers(first)), set[bytes]()
         for number in range(first, first + self.form.most_pages):
             ask = partial(self._answer, client, url, unless if number == 0 else {})
-            answer, document, broken = await answered(ask, self.form.most_depth)
+            answer, document, broken = await answered(ask, self.form.most_depth, self.body.parsed)
             if answer.status == _NOT_MODIFIED:
                 return
-            items = [] if broken else _list(getter(self.form.items)(document))
+            items = [] if broken else self.body.listed(document)
             if items is None or broken:
                 yield Page(number, [], answer.headers, broken=broken or "ITEMS_MISSING")
                 return
             asked.add(_digest(url))
             following = self._following(answer, document, len(items), number, parameters)
-            total = getter(self.form.total)(document) if self.form.total is not None else None
+            total = self.body.one(self.form.total)(document) if self.form.total is not None else None
             yield Page(number, items, answer.headers, following is None, total=total)
             if following is None:
                 return
@@ -84,7 +123,7 @@ class Pages:
     async def _answer(self, client: httpx.AsyncClient, url: str, unless: Mapping[str, str]) -> web.Answer:
         form = self.form
         accepted = {_NOT_MODIFIED} if unless else set[int]()
-        headers = {"accept": "application/json", **unless}
+        headers = {"accept": self.body.media_type, **unless}
         own = web.origin(url) == web.origin(self.url)
         if own:
             for name, value in form.headers.items():
@@ -108,11 +147,11 @@ class Pages:
             case None:
                 return None
             case BodyLink(at=at):
-                return self._led_to(answer.url, getter(at)(document))
+                return self._led_to(answer.url, self.body.one(at)(document))
             case HeaderLink():
                 return self._led_to(answer.url, answer.next_link)
             case Token(parameter=parameter, at=at):
-                token = getter(at)(document)
+                token = self.body.one(at)(document)
                 if type(token) is int:
                     token = str(token)
                 return self._address({**parameters, parameter: token}) if isinstance(token, str) and token else None
@@ -140,11 +179,6 @@ class Pages:
 
     def _address(self, parameters: Mapping[str, str]) -> str:
         return str(httpx.URL(self.url).copy_merge_params(dict(parameters))) if parameters else self.url
-
-
-def _list(found: Any) -> list[Any] | None:
-    """The items; one object is a list of one."""
-    return found if isinstance(found, list) else [found] if isinstance(found, dict) else None
 
 
 def _digest(url: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A list of JSON over HTTP, in pages, through a mapping file: every item once, or only what changed since."""
+"""A list of JSON (or of another body) over HTTP, in pages, through a mapping file: every item once, or only what changed since."""
 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -14,10 +14,9 @@ import httpx
 from adapters import web
 from adapters.mapping import MODIFIED, ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
-from adapters.mapping_values import getter
 from adapters.rest_cursor import Cursor, Diverged, Trail, change_of, earlier_by, etag_of, later
-from adapters.rest_form import RestSource
-from adapters.rest_pages import Page, Pages
+from adapters.rest_form import WebForm
+from adapters.rest_pages import Body, JsonBody, Page, Pages
 from adapters.sdk import Broken, Item, SnapshotBegins, SnapshotEnds
 from adapters.sources import whole_seconds
 from adapters.web_auth import Secret, private
@@ -38,8 +37,9 @@ class RestPoll:
     """
 
     mapping: ProductMapping
-    form: RestSource
+    form: WebForm
     url: str
+    body: Body
     random: Callable[[int], bytes] = secrets.token_bytes
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -81,7 +81,7 @@ class RestPoll:
         return []
 
     def _pages(self) -> Pages:
-        return Pages(self.form, self.url, self.mapping.file.parent)
+        return Pages(self.form, self.url, self.mapping.file.parent, self.body)
 
     def _since(self, since: str) -> str:
         form = self.form.since
@@ -145,7 +145,7 @@ class RestPoll:
                     whole = whole and self.mapping.identifies(stamped)
                     yield self.mapping.item(stamped, f"{page.number}#{number}"), start
                 count += len(page.items)
-                if page.last and not page.broken and page.total not in (None, count):
+                if page.last and not page.broken and page.total not in (None, count, str(count)):
                     raise Retriable("the source has another number of items than it says: it changed while it was read")
         if page is None:
             return
@@ -167,7 +167,7 @@ class RestPoll:
     def _later(self, row: Any, most: str) -> str:
         if self.form.since is None:
             return ""
-        return later(most, change_of(getter(self.form.since.at)(row), self.now()))
+        return later(most, change_of(self.body.one(self.form.since.at)(row), self.now()))
 
     def _unread(self, page: Page) -> Broken:
         return Broken(f"page {page.number}", page.broken, "", self.mapping.product)
@@ -177,8 +177,8 @@ class RestPoll:
         return {**row, MODIFIED: whole_seconds(web.modified(page.headers))} if isinstance(row, dict) else row
 
 
-def build(made: ProductMapping, form: RestSource, given: str | None) -> RestPoll:
-    """The adapter for the mapping's address, or another one; raises `MappingRefused` and `Invalid`."""
+def build(made: ProductMapping, form: WebForm, given: str | None, body: Body | None = None) -> RestPoll:
+    """The adapter for the mapping's address, or another one; raises `MappingRefused` and `Invalid`. `body`: not JSON."""
     url = given if given is not None else form.url
     if url is None:
         raise Invalid("name the address: --source URL, or `url:` below `source:` in the mapping")
@@ -189,10 +189,10 @@ def build(made: ProductMapping, form: RestSource, given: str | None) -> RestPoll
         for place, told in _wrong(made, form, url)
     ]:
         raise MappingRefused(str(made.file), tuple(findings))
-    return RestPoll(made, form, url)
+    return RestPoll(made, form, url, body or JsonBody(form.items))
 
 
-def _wrong(made: ProductMapping, form: RestSource, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
+def _wrong(made: ProductMapping, form: WebForm, url: str) -> Iterator[tuple[tuple[str, ...], str]]:
     if made.snapshot and form.since is not None:
         yield ("since",), "a snapshot is the whole list, `since` a part of it: drop one of the two"
     for other in form.also:
