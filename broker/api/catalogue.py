@@ -22,15 +22,16 @@ from broker.api.product_lives import life_shown
 from broker.api.reading import reads_for
 from broker.api.services import Broker, Services
 from broker.delivery import asyncapi, linked, turtle
-from broker.errors import Invalid, NotFound
+from broker.errors import NotFound
 from broker.model.agreement import State
 from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
 from broker.model.quality import Quality
 from broker.policy import dcat
-from broker.policy.limits import Limits, effective_ceiling, limits_of
+from broker.policy.limits import Limits, limits_of
 from broker.schema import publication
 from broker.schema.avro import Schema, load_schema
+from broker.schema.samples import example
 from broker.schema.shapes import shapes
 
 routes = APIRouter(prefix="/v1/catalogue", tags=["catalogue"])
@@ -84,7 +85,7 @@ async def _linked(broker: Services, figures: Mapping[tuple[str, str], Quality], 
         dcat.Offered(
             product,
             _schema(state.schemas[product.schema_id].text),
-            [code for code in sorted(limits.purposes.by_code) if _allowed(limits, product, code)],
+            [code for code in sorted(limits.purposes.by_code) if limits.offered(product.source, product.id, code)],
             state.lives.of(product.source, product.id),
             figures.get(name),
         )
@@ -108,6 +109,20 @@ async def show_asyncapi(request: Request, broker: Broker) -> Response:
         document = asyncapi.of_topics(_readable(state, caller), state, api=api)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return JSONResponse(document, headers=headers, media_type=asyncapi.MEDIA_TYPE)
+
+
+@routes.get(
+    "/{organisation}/{product}/example", response_class=JSONResponse, responses={200: {"content": {LINKED: {}}}}
+)
+async def show_example(
+    organisation: str, product: str, request: Request, broker: Broker, _caller: Caller
+) -> JSONResponse:
+    """A complete record of a product about nobody, with a value in every field; as JSON, or as JSON-LD with its context."""
+    schema = _known(broker.control.state, organisation, product)
+    form = negotiated(request.headers.get("accept"), [_PLAIN, LINKED])
+    record = example(schema)
+    shown = record if form == _PLAIN else publication.document(schema, record)
+    return JSONResponse(shown, media_type=form, headers={"Vary": "Accept"})
 
 
 @routes.get("/{organisation}/{product}/context", responses={200: {"content": {LINKED: {}}}})
@@ -182,11 +197,8 @@ def _known(state: ControlState, organisation: str, product: str) -> Schema:
 
 def _allowed(limits: Limits, product: Product, purpose: str) -> dict[str, Any] | None:
     """What anyone may have for a purpose, None where that is nothing."""
-    try:
-        ceiling = effective_ceiling(limits.purposes, limits.ceilings, product.source, product.id, purpose)
-    except Invalid:
-        return None
-    if not ceiling.fields:
+    ceiling = limits.offered(product.source, product.id, purpose)
+    if ceiling is None:
         return None
     return {
         "purpose": purpose,

@@ -22,6 +22,7 @@ from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents
 from broker.policy.limits import limits_of
 from broker.policy.odrl import MEDIA_TYPE, to_odrl
+from broker.policy.page_frame import STYLE_HASH
 from broker.policy.processing_register import (
     Activity,
     Mandate,
@@ -30,7 +31,7 @@ from broker.policy.processing_register import (
     json_rows,
     operators_register,
 )
-from broker.policy.protocol_page import STYLE_HASH, list_page, notice_page, protocol_page, published, shown
+from broker.policy.protocol_page import list_page, notice_page, protocol_page, published, shown
 from broker.policy.protocol_text import agreed_text
 
 routes = APIRouter(tags=["open forms"])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from broker.errors import Invalid
 from broker.model.agreement import Agreement, Ceiling, FieldCeiling, Transform
 from broker.model.facts import ControlState
 from broker.model.purpose import Purposes
@@ -35,6 +36,14 @@ class Limits:
     def allow(self, agreement: Agreement) -> bool:
         """Whether the agreement stays under its effective ceiling; if not, its records are withheld."""
         return not above_ceiling(agreement, self.purposes, self.ceilings)
+
+    def offered(self, source: str, product: str, purpose: str) -> Ceiling | None:
+        """The most that anyone may have of a product for a purpose; None where that is nothing."""
+        try:
+            ceiling = effective_ceiling(self.purposes, self.ceilings, source, product, purpose)
+        except Invalid:
+            return None
+        return ceiling if ceiling.fields else None
 
 
 def limits_of(state: ControlState) -> Limits:

@@ -4,11 +4,8 @@ Art. 8 of the e-government decree of 18 July 2008: a third party must be able to
 Who signed is shown as an organisation and a function. Only versions that were published are shown, whatever became of them.
 """
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 
-from jinja2 import Environment, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
@@ -17,6 +14,7 @@ from broker.model.agreement import State
 from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry, Method, Step, Transition, Verdict
 from broker.policy.limits import limits_of
+from broker.policy.page_frame import PageTemplate
 from broker.policy.protocol_text import agreed_text, text_hash
 from broker.policy.words import day
 
@@ -46,50 +44,8 @@ _METHODS = {
     Method.DEV: "oefenhandtekening: fictieve gegevens",
 }
 
-STYLE = """
-:root { --ink: #1d2430; --muted: #4f5b6b; --line: #c3ccd8; --accent: #0a4f8f; }
-body { margin: 0; font: 1rem/1.6 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: #fff; }
-header, main, footer { max-width: 48rem; margin: 0 auto; padding: 1rem 1.25rem; }
-header { border-bottom: 1px solid var(--line); }
-h1 { font-size: 1.8rem; line-height: 1.25; overflow-wrap: anywhere; }
-h2 { font-size: 1.35rem; line-height: 1.3; margin-top: 2.2rem; }
-h3 { font-size: 1.1rem; margin-top: 1.8rem; }
-a { color: var(--accent); }
-a:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
-code { font-size: .88em; overflow-wrap: anywhere; }
-dt { color: var(--muted); }
-dd { margin: 0 0 .6rem; }
-table { border-collapse: collapse; width: 100%; }
-caption { text-align: left; color: var(--muted); padding-bottom: .4rem; }
-th, td { text-align: left; vertical-align: top; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--line); }
-.skip { position: absolute; left: -100rem; }
-.skip:focus { position: static; }
-@media print { header, footer, .skip { display: none; } }
-"""
-STYLE_HASH = f"sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}"
-"""What a Content-Security-Policy must allow for the page's own style, and nothing else."""
-
-_LAYOUT = """\
-<!doctype html>
-<html lang="nl-BE">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{% block title %}{% endblock %} &ndash; protocollen</title>
-<style>{{ style }}</style>
-</head>
-<body>
-<a class="skip" href="#inhoud">Naar de inhoud</a>
-<header><a href="/protocollen">Protocollen</a> van het datanutsbedrijf</header>
-<main id="inhoud">
-{% block main %}{% endblock %}
-</main>
-<footer><p>Deze pagina bevat geen gegevens van personen en laadt niets van elders.</p></footer>
-</body>
-</html>
-"""
 _PROTOCOL = """\
-{% extends layout %}
+{% block room %}protocollen{% endblock %}
 {% block title %}{{ title }}{% endblock %}
 {% block main %}
 <h1>{{ title }}</h1>
@@ -145,7 +101,7 @@ _PROTOCOL = """\
 {% endblock %}
 """
 _LIST = """\
-{% extends layout %}
+{% block room %}protocollen{% endblock %}
 {% block title %}Overzicht{% endblock %}
 {% block main %}
 <h1>Protocollen</h1>
@@ -165,7 +121,7 @@ _LIST = """\
 {% endblock %}
 """
 _NOTICE = """\
-{% extends layout %}
+{% block room %}protocollen{% endblock %}
 {% block title %}{{ notice }}{% endblock %}
 {% block main %}<h1>{{ notice }}</h1>{% endblock %}
 """
@@ -189,8 +145,6 @@ def protocol_page(entry: AgreementEntry, state: ControlState) -> str:
     document = entry.document
     versions = published(entry.id, state)
     return _PAGE.render(
-        layout=_BASE,
-        style=Markup(STYLE),  # noqa: S704 - our own constant
         id=entry.id,
         title=document["title"],
         version=entry.version,
@@ -245,12 +199,12 @@ def list_page(entries: Sequence[AgreementEntry], state: ControlState, *, after: 
         }
         for entry in entries
     ]
-    return _OVERVIEW.render(layout=_BASE, style=Markup(STYLE), rows=rows, after=after, following=following)  # noqa: S704
+    return _OVERVIEW.render(rows=rows, after=after, following=following)
 
 
 def notice_page(notice: str) -> str:
     """A page that only says something."""
-    return _MESSAGE.render(layout=_BASE, style=Markup(STYLE), notice=notice)  # noqa: S704
+    return _MESSAGE.render(notice=notice)
 
 
 def _was_published(entry: AgreementEntry) -> bool:
@@ -294,8 +248,4 @@ def _purpose(code: str, state: ControlState) -> str:
     return known.title if known is not None else code
 
 
-_ENVIRONMENT = Environment(autoescape=True, undefined=StrictUndefined)
-_BASE: Template = _ENVIRONMENT.from_string(_LAYOUT)
-_PAGE: Template = _ENVIRONMENT.from_string(_PROTOCOL)
-_OVERVIEW: Template = _ENVIRONMENT.from_string(_LIST)
-_MESSAGE: Template = _ENVIRONMENT.from_string(_NOTICE)
+_PAGE, _OVERVIEW, _MESSAGE = PageTemplate(_PROTOCOL), PageTemplate(_LIST), PageTemplate(_NOTICE)

@@ -204,6 +204,7 @@ ROWS = (
     Row("GET", "/v1/catalogue/asyncapi", ALL | {"nobody"}),
     Row("GET", "/v1/catalogue/{organisation}/{product}/context", ALL),
     Row("GET", "/v1/catalogue/{organisation}/{product}/shape", ALL),
+    Row("GET", "/v1/catalogue/{organisation}/{product}/example", ALL),
     Row("GET", "/v1/products", ALL),
     Row("GET", "/v1/products/{organisation}/{product}", ALL),
     Row("PUT", "/v1/products/{organisation}/{product}", SOURCE | OPERATOR, 403, _SCHEMA),
@@ -300,6 +301,8 @@ ROWS = (
     Row("GET", "/protocollen", ALL, public=True),
     Row("GET", "/protocollen/{agreement}", ALL, public=True),
     Row("GET", "/protocollen/{agreement}/tekst", ALL, public=True),
+    Row("GET", "/catalogus", ALL, public=True),
+    Row("GET", "/catalogus/{organisation}/{product}", ALL, public=True),
 )
 """Every operation but `POST /oauth/token`, whose credential is Basic only: `test_oauth.py`."""
 

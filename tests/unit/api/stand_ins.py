@@ -16,6 +16,7 @@ from broker.model.facts import ControlState
 from broker.model.file_format import FileFormat
 from broker.model.mandates import Mandate
 from broker.model.product_life import LIVE, Life
+from broker.model.quality import Quality
 from broker.model.quarantine_book import Place, Retry
 from broker.model.raw_book import RawSource
 from broker.model.webhook_book import Subscription
@@ -218,6 +219,26 @@ class Looks:
         return Progress(None, None, ())
 
 
+class QualityFigures:
+    """Of the one product, each figure there is."""
+
+    async def all(self, **_more: object) -> Mapping[tuple[str, str], Quality]:
+        at = datetime(2026, 11, 26, 12, 30, 15, tzinfo=UTC)
+        figures = Quality(
+            at=at,
+            whole=True,
+            subjects=12_000,
+            last_record=at.replace(second=0),
+            last_pass=at,
+            median_s=45,
+            p95_s=7200,
+            completeness={"overlijden.datum": 12, "naam.voornamen": 98},
+            set_aside_day=0,
+            set_aside=1,
+        )
+        return {("rijksregister", "persoon.v1"): figures}
+
+
 class Tally:
     """No days."""
 
@@ -279,4 +300,5 @@ def usual() -> dict[str, Any]:
         "quarantine": Quarantine(),
         "looks": Looks(),
         "tally": Tally(),
+        "quality": QualityFigures(),
     }

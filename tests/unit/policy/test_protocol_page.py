@@ -12,7 +12,8 @@ from broker.cli.documents import PolicyFolder
 from broker.model.facts import Fact, FactType
 from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents
-from broker.policy.protocol_page import STYLE, list_page, notice_page, protocol_page, published, shown
+from broker.policy.page_frame import STYLE
+from broker.policy.protocol_page import list_page, notice_page, protocol_page, published, shown
 from broker.policy.protocol_text import render, text_hash
 
 FOLDER = PolicyFolder.of()
@@ -214,7 +215,7 @@ def test_no_text_becomes_markup(log: Log) -> None:
     found = Page(html)
     for tag in ("script", "img", "b"):
         assert found.all(tag) == []
-    assert all(link["href"].startswith(("/protocollen", "/v1/agreements/", "#")) for link in found.all("a"))
+    assert all(link["href"].startswith(("/protocollen", "/catalogus", "/v1/agreements/", "#")) for link in found.all("a"))
     assert "<script>alert(1)</script>" in found.text
 
 
