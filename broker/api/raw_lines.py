@@ -32,10 +32,10 @@ class Wrong:
     problem: str
 
 
-_TOO_LARGE = Wrong("TOO_LARGE", f"an object has at most {LONGEST_OBJECT} bytes")
+_TOO_LARGE = Wrong("DOCUMENT_TOO_LARGE", f"an object has at most {LONGEST_OBJECT} bytes")
 _NOT_UTF8 = Wrong("ENCODING_WRONG", "this is not UTF-8")
 _MALFORMED = Wrong("JSON_MALFORMED", "this is not JSON (RFC 8259)")
-_NO_OBJECT = Wrong("NOT_AN_OBJECT", "this is JSON, but not one object")
+_NO_OBJECT = Wrong("VALUE_NOT_OBJECT", "this is JSON, but not one object")
 _TOO_DEEP = Wrong("JSON_TOO_DEEP", f"lists and objects lie at most {DEEPEST} deep in each other")
 
 

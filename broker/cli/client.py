@@ -121,10 +121,13 @@ class Client:
         except httpx.HTTPError as error:
             raise _silence(error) from error
 
-    def post_file(self, path: str, content: bytes, kind: str, **query: str) -> Sequence[dict[str, Any]]:
-        """Objects, one per line, that the broker answers to a file of this media type."""
+    def post_file(
+        self, path: str, content: bytes, kind: str, *, key: str | None = None, **query: str
+    ) -> Sequence[dict[str, Any]]:
+        """Objects, one per line, that the broker answers to a file of this media type; `key` is its idempotency key."""
+        headers = {"Content-Type": kind} | ({} if key is None else {"Idempotency-Key": key})
         try:
-            response = self._http.post(path, content=content, params=query or None, headers={"Content-Type": kind})
+            response = self._http.post(path, content=content, params=query or None, headers=headers)
             if response.is_success:
                 return [json.loads(line) for line in response.text.splitlines()]
         except httpx.HTTPError as error:

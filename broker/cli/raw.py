@@ -1,9 +1,9 @@
-"""`datanuts raw declare|list|writer|connector`: topics that a source's own programs write, before a mapping makes records of it."""
+"""`datanuts raw declare|list|writer|connector|push`: topics that a source's own programs write, before a mapping makes records of it."""
 
 import argparse
 from typing import Any
 
-from broker.cli import raw_connector
+from broker.cli import raw_connector, raw_push
 from broker.cli.client import add_options, connect
 from broker.cli.credential import add_secret, has_place, keep, request, write_new
 from broker.cli.output import machine, say, table
@@ -35,6 +35,7 @@ def register(commands: Any) -> None:
     add_secret(writer)
     writer.set_defaults(run=_writer)
     raw_connector.register(verbs)
+    raw_push.register(verbs)
 
 
 def _verb(verbs: Any, name: str, meaning: str, more: str) -> argparse.ArgumentParser:
