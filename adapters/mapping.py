@@ -27,6 +27,9 @@ MODIFIED = "@modified"
 """Column that file adapters add to every row: when the file was written, RFC 3339 in UTC."""
 
 
+_OF_THE_RUN = frozenset({"clock_tolerance_s", "drift"})
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One rule as `--explain` shows it: the field, the source paths it reads, the rule itself, its line."""
@@ -48,6 +51,10 @@ class ProductMapping:
     snapshot: bool
     shrink: bool
     """Whether a snapshot may lack more than half of what was known."""
+    clock_tolerance_s: int | None
+    """Seconds by which the source's clock may be ahead; None: what the installation says."""
+    drift_stops: bool
+    """Whether a run ends where the source drifts (`adapters.drift`)."""
     source: Mapping[str, Any]
     columns: Mapping[str, int]
     """Columns that the rules read, each with the line of the first rule that does; filled for sources of rows only."""
@@ -139,12 +146,14 @@ def _compiled(path: Path, text: Text, form: Document, schema: Schema, scope: Sco
         form.organisation,
         form.snapshot,
         form.shrink == "allowed",
+        form.clock_tolerance_s,
+        form.drift == "stop",
         form.source,
         scope.columns,
         tuple(Step(*each) for each in explained_paths(members)),
         text,
         scope.paths,
-        sha256(repr(text.data).encode()).hexdigest()[:8],
+        _fingerprint(text),
         _single(form.id, ("id",), Target("id", TEXT), text, scope),
         _single(subject, place, members.target(schema.root, principal), text, scope)
         if subject is not None
@@ -161,6 +170,12 @@ def _compiled(path: Path, text: Text, form: Document, schema: Schema, scope: Sco
     if form.shrink == "allowed" and not form.snapshot:
         scope.wrong(text.line(("shrink",)), "shrink", "is for snapshots: add `snapshot: true`, or drop it")
     return scope if scope.findings else found
+
+
+def _fingerprint(text: Text) -> str:
+    """Of all words but those that change no record."""
+    made = {name: word for name, word in text.data.items() if name not in _OF_THE_RUN}
+    return sha256(repr(made).encode()).hexdigest()[:8]
 
 
 def _check_time(form: Document, text: Text, scope: Scope) -> None:

@@ -76,6 +76,8 @@ class Document(_Form):
     skip_when: dict[str, Literals] | None = None
     snapshot: bool = False
     shrink: Literal["refused", "allowed"] = "refused"
+    clock_tolerance_s: int | None = Field(default=None, ge=0, le=86_400)
+    drift: Literal["report", "stop"] = "report"
     fields: dict[str, Any]
 
     @field_validator("adapter", "organisation")

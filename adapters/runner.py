@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
@@ -27,7 +28,7 @@ from typing import Any, NoReturn, Protocol
 
 from adapters import sealing
 from adapters.batch import Batch
-from adapters.clock import TOLERANCE_S, Clock
+from adapters.clock import HEARD, TOLERANCE_S, Clock, Skew
 from adapters.drift import Drift, Watch
 from adapters.memory import Hashes, Memory
 from adapters.publication import Publication
@@ -104,6 +105,7 @@ class Runner:
     _clock: Clock = field(init=False)
     _sealed: Sealed = field(default_factory=lambda: Sealed(""), init=False)
     _watch: Watch = field(default_factory=lambda: Watch({}), init=False)
+    _skew: Skew = field(default_factory=Skew, init=False)
     _told: frozenset[Drift] = field(default=frozenset(), init=False)
 
     @property
@@ -115,6 +117,11 @@ class Runner:
     def drift(self) -> tuple[Drift, ...]:
         """What drifts now, as far as this run read."""
         return self._watch.found()
+
+    @property
+    def skew_s(self) -> int | None:
+        """How far the source's clock is ahead of ours, in whole seconds; None where nothing told it."""
+        return self._skew.seconds
 
     async def run(self, *, once: bool) -> Summary:
         """Publish what the source holds; with `once` stop at its end, otherwise poll it until cancelled.
@@ -167,7 +174,9 @@ class Runner:
         large transactions, without a clock.
         """
         waiting: asyncio.Queue[tuple[Item, str] | _End] = asyncio.Queue(MOST_ITEMS)
-        reader = asyncio.create_task(_read(self.adapter.changes(memory.cursor or None), waiting))
+        reading = copy_context()
+        reading.run(HEARD.set, self._skew)
+        reader = asyncio.create_task(_read(self.adapter.changes(memory.cursor or None), waiting), context=reading)
         snapshots, end = Snapshots(Hashes(self.key)), None
         try:
             while end is None:

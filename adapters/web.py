@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from adapters.clock import HEARD
 from broker.errors import Invalid, Retriable
 
 MAX_DOCUMENT = 64 << 20
@@ -83,6 +84,8 @@ async def get(
         async with asyncio.timeout(longest_s):
             for _ in range(_MAX_REDIRECTS):
                 async with client.stream("GET", url, headers=dict(headers), timeout=timeout_s) as answer:
+                    if (skew := HEARD.get()) is not None:
+                        skew.hear(answer.headers, datetime.now(UTC))
                     if answer.has_redirect_location:
                         url = _redirected(url, answer.headers["location"])
                         continue

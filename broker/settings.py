@@ -109,6 +109,12 @@ class Settings(BaseSettings):
         le=256,
         description="Partitions of every source topic; chosen at installation, never changed after.",
     )
+    clock_tolerance_s: int = Field(
+        default=300,
+        ge=0,
+        le=86_400,
+        description="Seconds by which the clock of a source may be ahead: what it says to have recorded later than that is quarantined.",
+    )
     persons: Persons = Field(
         default="synthetic", description="Which people may be subjects here: fictional ones only, or real ones only."
     )

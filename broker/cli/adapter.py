@@ -27,6 +27,7 @@ from broker.settings import load_settings
 from broker.telemetry import Event, configure, log
 
 _SHOWN_EVERY_S = 1.0
+_SKEW_TOLD_S = 5
 
 
 def register(commands: Any) -> None:
@@ -159,7 +160,8 @@ async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Na
             task.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
     log(Event.ADAPTER_ENDED, adapter=runner.adapter.name)
-    (machine if given.json else _shown)(runner.summary.as_json())
+    drift = [each.as_json() for each in runner.drift]
+    (machine if given.json else _shown)({**runner.summary.as_json(), "drift": drift, "skewS": runner.skew_s})
     if stop.is_set():
         raise KeyboardInterrupt
 
@@ -188,6 +190,15 @@ def _shown(summary: Mapping[str, Any]) -> None:
         rows += [(outcome, reason, number) for reason, number in summary[outcome].items()]
     say(f"{summary['read']} read")
     table(("outcome", "reason", "items"), rows)
+    if summary["drift"]:
+        say("the source drifts (docs/adapters.md):")
+        table(
+            ("product", "path", "what", "was", "now"),
+            ((each["product"], each["path"], each["code"], each["was"], each["now"]) for each in summary["drift"]),
+        )
+    if summary["skewS"] and abs(summary["skewS"]) > _SKEW_TOLD_S:
+        ahead = "ahead of" if summary["skewS"] > 0 else "behind"
+        say(f"the source's clock is {abs(summary['skewS'])} s {ahead} ours")
 
 
 class _Nowhere:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from adapters.mapped import Mapped
 from adapters.publication import Publication
 from adapters.raw_topic import RawTopic
 from adapters.runner import Runner
@@ -63,11 +64,14 @@ async def runner_over(here: Site, adapter: Adapter, bindings: Sequence[Binding] 
         log(Event.ADAPTER_BATCH, **seen)
 
     certified = CertifiedJournal(journal, here.control, rule)
+    own = adapter.mapping.clock_tolerance_s if isinstance(adapter, Mapped) else None
     return Runner(
         adapter,
         publications,
         certified,
         here.keys.ensure(f"content/{adapter.name}"),
+        clock_tolerance_s=here.settings.clock_tolerance_s if own is None else own,
+        drift_stops=isinstance(adapter, Mapped) and adapter.mapping.drift_stops,
         signer=SealSigner(here.control, here.keys, {product: each for product, each in valid.items() if each}),
         drifted=lambda drift: log(
             Event.ADAPTER_DRIFT,
