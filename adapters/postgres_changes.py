@@ -32,7 +32,7 @@ from adapters.postgres_values import Cell, row_of
 from adapters.sdk import Broken, Change, Ignored, Item
 from adapters.sources import whole_seconds
 from broker.errors import PositionLost
-from broker.model.record import Kind
+from broker.model.decision import Kind
 
 OPERATION, COMMITTED = "@op", "@committed"
 """What these columns are called in a raw topic, too: one mapping serves both."""
