@@ -8,7 +8,17 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from adapters import ldes_form, ldes_poll, mapping, mapping_form, raw_topic, rest_poll, xml_documents, xml_form
+from adapters import (
+    ldes_form,
+    ldes_poll,
+    mapping,
+    mapping_form,
+    postgres_build,
+    raw_topic,
+    rest_poll,
+    xml_documents,
+    xml_form,
+)
 from adapters.csv_form import CsvSource
 from adapters.csv_rows import CsvFormat
 from adapters.file_drop import FileDrop
@@ -17,6 +27,7 @@ from adapters.ldes_form import LdesSource
 from adapters.mapping import ProductMapping
 from adapters.mapping_errors import Finding, MappingRefused
 from adapters.mapping_paths import Paths, Pointers
+from adapters.postgres_form import PostgresSource
 from adapters.raw_form import RawSource
 from adapters.rest_form import RestSource
 from adapters.sdk import Adapter
@@ -66,6 +77,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     {
         "csv": Reader(CsvSource, _csv, flat=True),
         "ldes": Reader(LdesSource, ldes_poll.build, paths=ldes_form.paths_of),
+        "postgres": Reader(PostgresSource, postgres_build.build),
         "raw": Reader(RawSource, raw_topic.build),
         "rest": Reader(RestSource, rest_poll.build),
         "xml": Reader(XmlSource, xml_documents.build, paths=xml_form.paths_of),
