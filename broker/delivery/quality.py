@@ -154,6 +154,7 @@ class QualityFigures:
                 return False
             consumer.resume(*behind)
             polled = await consumer.getmany(*behind, timeout_ms=_POLL_MS, max_records=_AT_ONCE)
+            consumer.pause(*behind)
             for target, records in polled.items():
                 for record in records:
                     if target.topic == quarantine:

@@ -1,5 +1,6 @@
 """The catalogue: what may be asked and how, as DCAT-AP-VL too, and the topics that a caller may read as AsyncAPI."""
 
+import asyncio
 import json
 import re
 from dataclasses import replace
@@ -10,7 +11,10 @@ from rdflib import DCAT, DCTERMS, RDF, Literal
 
 from broker.model.agreement import State
 from broker.model.facts import FactType
-from tests.unit.api.conftest import EGRESS, ROOT, World, bearer
+from broker.policy import dcat
+from broker.policy.dcat_quality import DQV
+from tests.unit.api.conftest import EGRESS, ROOT, World, bearer, opened
+from tests.unit.api.stand_ins import QualityFigures
 from tests.unit.schema.published_types import graph as parsed
 
 OWN = "delivery.gent-parkeren.parkeren"
@@ -46,6 +50,70 @@ async def test_the_catalogue_as_linked_data(world: World, accept: str, form: str
     assert graph.value(dataset, DCTERMS.issued) is not None
     assert str(graph.value(dataset, DCAT.landingPage)).startswith(str(world.http.base_url))
     assert "gent-parkeren" not in answer.text
+
+
+async def test_quality_figures_are_beside_the_product_in_json_and_as_linked_data() -> None:
+    async with opened(quality=QualityFigures()) as world:
+        shown = (await world.http.get("/v1/catalogue", headers=bearer("foreign"))).json()["items"][0]["quality"]
+        turtle = await world.http.get("/v1/catalogue", headers={**bearer("foreign"), "Accept": "text/turtle"})
+    assert shown == {
+        "at": "2026-11-26T12:30:15Z",
+        "whole": True,
+        "subjects": 12_000,
+        "freshness": {
+            "lastRecord": "2026-11-26T12:30:00Z",
+            "lastPass": "2026-11-26T12:30:15Z",
+            "medianSeconds": 45,
+            "p95Seconds": 7200,
+        },
+        "completeness": {"naam.voornamen": 98, "overlijden.datum": 12},
+        "quarantine": {"lastDayPercent": 0, "inAllPercent": 1},
+    }
+    values = {each.toPython() for each in parsed(turtle.text, "turtle").objects(None, DQV.value)}
+    assert {12_000, 45, 7200, 98, 12, 0, 1} <= values
+
+
+async def test_without_figures_the_catalogue_is_shown_all_the_same(world: World) -> None:
+    answer = await world.http.get("/v1/catalogue", headers=bearer("foreign"))
+    assert answer.json()["items"][0]["quality"] is None
+
+
+async def test_a_graph_is_made_once_for_one_position_of_the_control_log_and_one_set_of_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    catalogue = dcat.catalogue
+
+    def counted(*given: Any, **more: Any) -> Any:
+        made.append("graph")
+        return catalogue(*given, **more)
+
+    monkeypatch.setattr(dcat, "catalogue", counted)
+    linked = {**bearer("foreign"), "Accept": "text/turtle"}
+    async with opened(quality=QualityFigures()) as world:
+        answers = await asyncio.gather(*(world.http.get("/v1/catalogue", headers=linked) for _ in range(5)))
+        assert len({each.text for each in answers}) == len(made) == 1
+        await world.http.get("/v1/catalogue", headers={**linked, "Accept": "application/ld+json"})
+        assert len(made) == 2
+        named = {"id": "rijksregister", "name": "Nieuwe naam"}
+        await world.control.append(FactType.ORGANISATION, "organisation/rijksregister", named, by="operator")
+        assert "Nieuwe naam" in (await world.http.get("/v1/catalogue", headers=linked)).text
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/ld+json"])
+async def test_an_example_of_a_product_is_about_nobody(world: World, accept: str) -> None:
+    path = "/v1/catalogue/rijksregister/persoon.v1/example"
+    answer = await world.http.get(path, headers={**bearer("agency"), "Accept": accept})
+    assert answer.headers["content-type"] == accept
+    held = answer.json()
+    assert ("@context" in held) == (accept == "application/ld+json")
+    reviewed = json.loads((ROOT / "schemas" / "examples" / "persoon.v1.json").read_text())
+    insz = reviewed["insz"]
+    assert int(insz[2:4]) > 60, "a test number: month + 60"
+    assert insz in answer.text
+    if accept == "application/json":
+        assert held == reviewed
+    assert (await world.http.get(path.replace("persoon", "niets"), headers=bearer("agency"))).status_code == 404
 
 
 async def test_what_a_product_conforms_to_can_be_fetched(world: World) -> None:

@@ -22,6 +22,7 @@ from broker.model.agreement import State
 from broker.model.lifecycle import AgreementEntry
 from tests.certificates import Pair, thumbprint_of
 from tests.unit.api.office import NOW, ROLES, Office, agreement_document, token
+from tests.unit.api.stand_ins import QualityFigures
 from tests.unit.api.standings import Looks, Tally
 from tests.unit.control.room import Kafka
 
@@ -52,7 +53,8 @@ def datanuts(office: Office, home: DataDir, monkeypatch: pytest.MonkeyPatch) -> 
     unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
     authority = local_authority(FileKeyStore(home.root / "keys"), home.ca, NOW)
     used = {"control": office.log, "credentials": Organisations(office.log, Kafka([]), authority=authority)}
-    app = create_app(Services(**{**unused, **used, "looks": Looks(), "tally": Tally()}))
+    others = {"looks": Looks(), "tally": Tally(), "quality": QualityFigures()}
+    app = create_app(Services(**{**unused, **used, **others}))
 
     def answer(request: httpx.Request) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -178,4 +180,7 @@ def test_status_and_catalogue_for_people(datanuts, capsys) -> None:
     assert datanuts("agreement", "status", "inwoners-gent", "--as", "rijksregister") == 0
     assert "kafka" not in capsys.readouterr().out
     assert datanuts("catalogue", "--as", "statistiek-vlaanderen") == 0
-    assert "rijksregister/persoon.v1" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "rijksregister/persoon.v1" in printed
+    for figure in ("about 12000", "2026-11-26T12:30:00Z", "45 s", "7200 s", "0 %", "overlijden.datum, 12 %"):
+        assert figure in printed
