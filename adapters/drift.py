@@ -5,7 +5,7 @@ bounded by the product's schema and holds nothing about a subject.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -130,6 +130,11 @@ class ProductDrift:
         }
         return _STATE + self.product.encode(), json.dumps(noted, separators=(",", ":")).encode(), []
 
+    @property
+    def block(self) -> int:
+        """Which so many items it stands in."""
+        return self.taken // _BLOCK
+
     def plus(self, seen: Observed) -> "ProductDrift":
         """With what one transaction shows."""
         taken, unmapped = self.taken + seen.taken, dict(self.unmapped)
@@ -191,9 +196,13 @@ class Watch:
         accepted = moved if stops else {product: known.accepting() for product, known in moved.items()}
         return Watch({**self.products, **accepted})
 
-    def rows(self, products: Iterable[str]) -> list[Row]:
-        """The state's rows of these products."""
-        return [self.products[product].row() for product in products]
+    def rows(self, before: "Watch") -> list[Row]:
+        """The state's rows that are due: one in so many items, which is what a crash can make it forget, and what is accepted."""
+        return [
+            known.row()
+            for product, known in self.products.items()
+            if known.block != before.products[product].block or known.accepted != before.products[product].accepted
+        ]
 
     def found(self) -> tuple[Drift, ...]:
         """What drifts now."""

@@ -227,7 +227,7 @@ class Runner:
         watch = self._watch.plus(batch.observed, stops=self.drift_stops)
         sealed = self._seal(outputs, at)
         state = memory.rows(batch.cursor, summary, batch.items, at, intake=intake, passed=memory.passed)
-        outputs[topics.cursors(self.adapter.name), 0] = [*sealed.rows(), *watch.rows(batch.observed), *state]
+        outputs[topics.cursors(self.adapter.name), 0] = [*sealed.rows(), *watch.rows(self._watch), *state]
         self._memory = None  # until it is known to be committed
         await self.journal.commit(outputs)
         memory.moved_on(batch.cursor, summary, batch.items)
