@@ -32,7 +32,7 @@ from adapters.clock import HEARD, TOLERANCE_S, Clock, Skew
 from adapters.drift import Drift, Watch
 from adapters.memory import Hashes, Memory
 from adapters.publication import Publication
-from adapters.sdk import Adapter, Item, SnapshotEnds
+from adapters.sdk import Adapter, Announcing, Item, SnapshotEnds
 from adapters.sealing import Sealed, Signer
 from adapters.snapshots import Snapshots
 from adapters.sources import whole_seconds
@@ -147,9 +147,18 @@ class Runner:
                     if error.after_s > _UNASKED_S:
                         pause = max(pause, error.after_s)
                     self.trouble(error, pause)
-                await self.sleep(pause)
+                await self._wait(pause, calm=not failures)
         finally:
             await self.journal.close()
+
+    async def _wait(self, pause: float, *, calm: bool) -> None:
+        """Until the next poll is due, or sooner where the source says that there is something new."""
+        if calm and isinstance(self.adapter, Announcing) and self.adapter.announces:
+            try:
+                return await self.adapter.announced(pause)
+            except Retriable as error:
+                self.trouble(error, pause)
+        return await self.sleep(pause)
 
     async def _open(self) -> Memory:
         state = await self.journal.open()

@@ -5,7 +5,7 @@ An adapter module has a factory `build(source: str) -> Adapter`, where `source` 
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,27 @@ class Adapter(Protocol):
         A cursor holds no personal data. Raises `Retriable` where the source cannot be read now.
         """
         ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """An adapter whose source can say that there is something new, so that nobody has to wait for the next poll."""
+
+    @property
+    def announces(self) -> bool:
+        """Whether this source does."""
+
+    async def announced(self, within_s: float) -> None:
+        """Return when there is something new, at the latest after `within_s` seconds; sooner is allowed.
+
+        Raises `Retriable` where the source cannot be heard now; then it is polled.
+        """
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """An adapter that knows figures about its source that whoever runs it should see."""
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """By name, of the last reading; none before one. No figure is about a person."""
