@@ -16,7 +16,7 @@ from rdflib.term import Node as Term
 from adapters.mapping_values import SELF, Get
 
 _STEP = re.compile(
-    r"(?P<inverse>\^?)(?:<(?P<iri>[^<>\"{}|^`\\\s]+)>|(?P<prefix>[A-Za-z][\w.-]*):(?P<local>[^\s/<>@^{}]+))"
+    r"(?P<inverse>\^?)(?:<(?P<iri>[^<>\"{}|^`\\\s]+)>|(?P<prefix>[A-Za-z][\w.-]*):(?P<local>[\w.:%-]+))"
     r"(?P<language>@[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)?"
 )
 _DEEPEST = 12

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from adapters.scaffold import TEMPLATES, files
+from adapters.scaffold import files
+from adapters.scaffold_kinds import TEMPLATES
 from broker.cli import datadir
 from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.output import machine, say
@@ -56,7 +57,7 @@ def _new(given: argparse.Namespace) -> None:
     texts = files(name, schema, organisation, given.kind, wanted=wanted | fixed.keys(), fixed=fixed)
     if agreement:
         texts["agreement.yaml"] = yaml.safe_dump(dict(agreement), allow_unicode=True, sort_keys=False, width=120)
-    texts["README.md"] = _readme(name, schema.product, agreement)
+    texts["README.md"] = _readme(name, schema.product, agreement, given.kind)
     for path, text in texts.items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_text(text, encoding="utf-8")
@@ -130,12 +131,14 @@ def _equalities(population: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield each["path"], each["equals"]
 
 
-def _readme(name: str, product: str, agreement: Mapping[str, Any] | None) -> str:
+def _readme(name: str, product: str, agreement: Mapping[str, Any] | None, kind: str) -> str:
+    served = TEMPLATES[kind].served
     lines = [
-        f"# {name}: rows to {product}",
+        f"# {name}: {kind} to {product}",
         "",
-        "Five commands to the first delivered record, on a broker of your own with made-up data:",
+        "The commands to the first delivered record, on a broker of your own with made-up data:",
         "",
+        *([f"    {served(name)}    # leave it up, go on in another terminal"] if served else []),
         f"    datanuts adapter check {name}",
         "    datanuts up                                   # leave it up, go on in another terminal",
         f"    datanuts adapter run {name} --once",
@@ -154,8 +157,8 @@ def _readme(name: str, product: str, agreement: Mapping[str, Any] | None) -> str
         [
             *lines,
             "",
-            "Then put your own file in `sample/` (or name it with `--source`), change the right-hand sides in `mapping.yaml` to its",
-            f"columns, and look at what comes out: `datanuts adapter run {name} --dry-run --explain 5`. `check` shows every mistake",
+            "Then put your own data in the place of `sample/` (or name them with `--source`), change the right-hand sides in",
+            f"`mapping.yaml` to their names, and look at what comes out: `datanuts adapter run {name} --dry-run --explain 5`. `check` shows every mistake",
             f"of the mapping at once. The test runs with `pytest {name}`.",
             "",
         ]

@@ -1,4 +1,4 @@
-"""An agency's SFTP server in a folder of its own, as good or as bad as a test needs it; it admits keys, never passwords."""
+"""An SFTP server in a folder of its own, as good or as bad as a test needs it; it admits keys, never passwords."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ import asyncssh
 
 USER = "datanuts"
 Hook = Callable[[str], Awaitable[None]]
-"""Awaited with `open`, `write`, `rename` before, and with `renamed` after the server does it; what it raises is the answer."""
+"""Awaited with `open`, `read`, `write`, `rename` before, and with `renamed` after the server does it; what it raises is the answer."""
 
 
 async def nothing(_step: str) -> None:
@@ -88,6 +88,10 @@ class _Files(asyncssh.SFTPServer):
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         await self._server.hook("open")
         return super().open(path, pflags, attrs)
+
+    async def read(self, file_obj: Any, offset: int, size: int) -> Any:
+        await self._server.hook("read")
+        return super().read(file_obj, offset, size)
 
     async def write(self, file_obj: Any, offset: int, data: bytes) -> Any:
         await self._server.hook("write")

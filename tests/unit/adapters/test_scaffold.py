@@ -1,36 +1,41 @@
 """What `datanuts adapter new` writes holds together, for every product there is."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from adapters.mapped import FILE, build, load_mapping
 from adapters.publication import Publication
-from adapters.scaffold import ROWS, TEMPLATES, files
+from adapters.scaffold import ROWS, files
+from adapters.scaffold_kinds import TEMPLATES
 from adapters.sdk import Change
-from broker.schema.avro import load_schema
+from broker.schema.avro import Schema, load_schema
+from tests.unit.adapters.loopback import Reply, serving
 from tests.unit.adapters.wiring import K_LANE, ROOT
 
 SCHEMAS = sorted(path for path in (ROOT / "schemas").glob("*.avsc") if path.name != "receipt.v1.avsc")
 
 
-@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
-@pytest.mark.parametrize("kind", [kind for kind in TEMPLATES if kind == "csv"])
-def test_every_row_of_the_sample_is_a_record(tmp_path: Path, path: Path, kind: str) -> None:
+def written(path: Path, kind: str, folder: Path) -> Schema:
+    """The schema in a file, once a new adapter for it is in the folder."""
     schema = load_schema(path.read_text())
-    written = files("proef", schema, "stad-gent", kind, wanted=(), fixed={})
-    for name, text in written.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    adapter = build(load_mapping(tmp_path / FILE, lambda _product: schema), None)
-    assert adapter.findings() == []
+    for name, text in files("proef", schema, "stad-gent", kind, wanted=(), fixed={}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return schema
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("kind", ["csv", "ldes", "rest", "xml"])
+async def test_every_row_of_the_sample_is_a_record(tmp_path: Path, path: Path, kind: str, drain) -> None:
+    schema = written(path, kind, tmp_path)
+    made = load_mapping(tmp_path / FILE, lambda _product: schema)
+    async with serving(lambda asked: Reply((tmp_path / "sample" / asked.path[1:]).read_bytes())) as server:
+        adapter = build(made, f"{server.origin}/proef.json" if TEMPLATES[kind].served else None)
+        assert adapter.findings() == []
+        items = [item for item, _ in await drain(adapter)]
+        assert len([row async for row in adapter.rows()]) == ROWS
     publication = Publication("stad-gent", schema, 1, k_lane=K_LANE, lanes=4)
-
-    async def drained() -> list:
-        return [item async for item, _ in adapter.changes(None)]
-
-    items = asyncio.run(drained())
     assert [type(item) for item in items] == [Change] * ROWS, items
     assert len({publication.state(item).key for item in items}) == ROWS
 
