@@ -1,4 +1,4 @@
-"""`datanuts bench router|dossiers|decisions|backfill|state|isolation`: measurements in one run on an installation of their own, always against a floor."""
+"""`datanuts bench router|dossiers|decisions|backfill|state|adapter|isolation`: measurements in one run on an installation of their own, always against a floor."""
 
 import argparse
 import tempfile
@@ -43,6 +43,11 @@ def register(commands: Any) -> None:
     state.add_argument("--subjects", type=_count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
     state.add_argument("--json", action="store_true", help="one JSON object")
     state.set_defaults(run=_state)
+    adapter = verbs.add_parser("adapter", help="an adapter's runner, with seals and without")
+    adapter.add_argument("--records", type=_count, default=50_000, metavar="N", help="records a turn (default 50000)")
+    adapter.add_argument("--turns", type=_count, default=5, metavar="N", help="turns of each (default 5)")
+    adapter.add_argument("--json", action="store_true", help="one JSON object")
+    adapter.set_defaults(run=_adapter)
     isolation = verbs.add_parser(
         "isolation", help="what agencies notice of others that are slow, hasty or read all again"
     )
@@ -124,6 +129,18 @@ async def _state(given: argparse.Namespace) -> None:
         return
     for name, figure in found.as_json().items():
         say(f"{name:24} {figure}")
+
+
+async def _adapter(given: argparse.Namespace) -> None:
+    from bench.adapter import measure  # noqa: PLC0415 - as above
+
+    async with _installation() as here:
+        found = (await measure(here, number=given.records, turns=given.turns, progress=note)).as_json()
+    if given.json:
+        machine(found)
+        return
+    table(("runner", "records/s", "records/CPU s"), ((name, *found[name].values()) for name in ("whole", "bare")))
+    say(f"whole ÷ bare: {found['ratio']} by wall clock, {found['ratio_per_cpu']} per CPU second")
 
 
 async def _isolation(given: argparse.Namespace) -> None:
