@@ -1,6 +1,7 @@
 """What `datanuts adapter new` writes holds together, for every product there is."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def written(path: Path, kind: str, folder: Path) -> Schema:
 
 @pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("kind", ["csv", "ldes", "rest", "xml"])
-async def test_every_row_of_the_sample_is_a_record(tmp_path: Path, path: Path, kind: str, drain) -> None:
+async def test_every_row_of_the_sample_is_a_record(tmp_path: Path, path: Path, kind: str, drain: Any) -> None:
     schema = written(path, kind, tmp_path)
     made = load_mapping(tmp_path / FILE, lambda _product: schema)
     async with serving(lambda asked: Reply((tmp_path / "sample" / asked.path[1:]).read_bytes())) as server:
