@@ -11,7 +11,7 @@ STYLE = """
 body { margin: 0; font: 1rem/1.6 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: #fff; }
 header, main, footer { max-width: 48rem; margin: 0 auto; padding: 1rem 1.25rem; }
 header { border-bottom: 1px solid var(--line); }
-header a { margin-right: 1.25rem; }
+header a { display: inline-block; padding: .3rem 0; margin-right: 1.25rem; }
 h1 { font-size: 1.8rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin-top: 2.2rem; }
 h3 { font-size: 1.1rem; margin-top: 1.8rem; }

@@ -171,7 +171,7 @@ async def test_addresses_are_those_that_others_reach(world: World) -> None:
 
 def test_every_test_that_the_page_names_exists() -> None:
     page = (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:unit|contract|integration)/[\w/]+\.py)(?:::(\w+))?`", page)
+    named = re.findall(r"`((?:unit|contract|integration|browser)/[\w/]+\.py)(?:::(\w+))?`", page)
     assert len(named) > 10
     tests = ROOT / "tests"
     assert [each for path, each in named if f"def {each}" not in (tests / path).read_text(encoding="utf-8")] == []
