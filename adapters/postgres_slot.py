@@ -54,7 +54,7 @@ class Slot:
     @property
     def facts(self) -> dict[str, int]:
         """Bytes of the log that were not released yet, and that the server keeps on disk for the slot."""
-        return {"slot_lag_bytes": self.head - self.confirmed, "slot_kept_bytes": self.head - self.kept}
+        return {"slotLagBytes": self.head - self.confirmed, "slotKeptBytes": self.head - self.kept}
 
     async def release(self, over: int) -> None:
         """Let the server forget what ended before `over`."""

@@ -11,7 +11,7 @@ from typing import Any
 from adapters import registry
 from adapters.publication import Publication
 from adapters.runner import Runner
-from adapters.sdk import Adapter
+from adapters.sdk import Adapter, Observed
 from adapters.summary import Summary
 from broker.batches import Row
 from broker.cli import adapter_certify, adapter_mapping, adapter_new, datadir
@@ -147,7 +147,7 @@ async def _check(given: argparse.Namespace) -> None:
 async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Namespace, *, once: bool) -> None:
     """Run to the end of the source or to a signal, and write the summary; raises `KeyboardInterrupt` after a signal."""
     if not given.json:
-        runner.progress = _Progress()
+        runner.progress = _Progress(runner.adapter)
     runner.trouble = _trouble
     running = asyncio.create_task(runner.run(once=once), name="adapter")
     stopped = asyncio.create_task(stop.wait())
@@ -161,7 +161,8 @@ async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Na
         await asyncio.gather(running, stopped, return_exceptions=True)
     log(Event.ADAPTER_ENDED, adapter=runner.adapter.name)
     drift = [each.as_json() for each in runner.drift]
-    (machine if given.json else _shown)({**runner.summary.as_json(), "drift": drift, "skewS": runner.skew_s})
+    about = {"source": facts} if (facts := _facts(runner.adapter)) else {}
+    (machine if given.json else _shown)({**runner.summary.as_json(), "drift": drift, "skewS": runner.skew_s, **about})
     if stop.is_set():
         raise KeyboardInterrupt
 
@@ -169,13 +170,19 @@ async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Na
 class _Progress:
     """A line on standard error, at most one a second."""
 
-    def __init__(self) -> None:
-        self._at = time.monotonic()
+    def __init__(self, adapter: Adapter) -> None:
+        self._at, self._adapter = time.monotonic(), adapter
 
     def __call__(self, so_far: Summary) -> None:
         if (now := time.monotonic()) - self._at >= _SHOWN_EVERY_S:
             self._at = now
-            note(f"{so_far.read} read, {so_far.published} published")
+            about = "".join(f", {name} {figure}" for name, figure in _facts(self._adapter).items())
+            note(f"{so_far.read} read, {so_far.published} published{about}")
+
+
+def _facts(adapter: Adapter) -> dict[str, int]:
+    """What the adapter knows of its source, as how far a replication slot lags."""
+    return dict(adapter.facts) if isinstance(adapter, Observed) else {}
 
 
 def _trouble(error: Retriable, pause_s: float) -> None:
@@ -199,6 +206,8 @@ def _shown(summary: Mapping[str, Any]) -> None:
     if summary["skewS"] and abs(summary["skewS"]) > _SKEW_TOLD_S:
         ahead = "ahead of" if summary["skewS"] > 0 else "behind"
         say(f"the source's clock is {abs(summary['skewS'])} s {ahead} ours")
+    for name, figure in summary.get("source", {}).items():
+        say(f"{name} {figure}")
 
 
 class _Nowhere:
