@@ -177,15 +177,20 @@ def has_place(given: argparse.Namespace) -> None:
 
 
 def keep(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
-    """Keep what was issued where `add_secret` was told; a writer of a raw topic has no token, and no file for curl."""
+    """Keep what was issued where `add_secret` was told.
+
+    A writer of a raw topic has no token and no file for curl; in a file called `.properties` its login is as Java reads it.
+    """
     if given.csr is not None:
         _certified(given, issued)
         return
     if given.out is not None:
-        write_new(given.out, json.dumps(issued, indent=1) + "\n")
+        java = issued["token"] is None and given.out.suffix == ".properties"
+        login = "".join(f"{name}={value}\n" for name, value in (issued["kafka"] or {}).items())
+        _write(given.out, login if java else json.dumps(issued, indent=1) + "\n")
         if issued["token"] is not None:
             curl = f'header = "Authorization: Bearer {issued["token"]}"\n'
-            write_new(given.out.with_name(f"{given.out.name}.curl"), curl)
+            _write(given.out.with_name(f"{given.out.name}.curl"), curl)
     if given.json:
         machine(issued if given.out is None else {**issued, "token": None, "kafka": None})
         return
@@ -196,7 +201,7 @@ def keep(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
 def _certified(given: argparse.Namespace, issued: Mapping[str, Any]) -> None:
     """The certificate into its file, else onto the screen: it is no secret."""
     if given.out is not None:
-        write_new(given.out, issued["certificate"])
+        _write(given.out, issued["certificate"])
     if given.json:
         machine(issued)
         return
@@ -213,7 +218,7 @@ def _note_replaced(issued: Mapping[str, Any]) -> None:
         note(f"{issued['replaces']} works until {issued['replacedUntil'][:19]}Z")
 
 
-def write_new(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> None:
     """A new file that nobody else reads, not even for a moment."""
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

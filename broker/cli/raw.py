@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.cli import raw_connector, raw_push
 from broker.cli.client import add_options, connect
-from broker.cli.credential import add_secret, has_place, keep, request, write_new
+from broker.cli.credential import add_secret, has_place, keep, request
 from broker.cli.output import machine, say, table
 
 
@@ -74,13 +74,4 @@ def _writer(given: argparse.Namespace) -> None:
     has_place(given)
     body = {"validDays": given.days} | request(given)
     with connect(given) as broker:
-        made = broker.post(f"{_path(given)}/writers", body)
-    if given.out is None or given.csr is not None or given.out.suffix != ".properties":
-        keep(given, made)
-        return
-    login = made.pop("kafka")
-    write_new(given.out, f"username={login['username']}\npassword={login['password']}\n")
-    if given.json:
-        machine(made)
-    else:
-        say(f"{made['id']} of {made['organisation']}: kept in {given.out}, expires {made['expires'][:16]}")
+        keep(given, broker.post(f"{_path(given)}/writers", body))

@@ -7,7 +7,7 @@ primary key, so it is emptied before it leaves the worker. tests/integration/ada
 import argparse
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +17,8 @@ from broker.cli.output import machine, say
 from broker.errors import BrokerUnavailable, Invalid
 from broker.model import topics
 
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\.[A-Za-z_][A-Za-z0-9_$]*", re.ASCII)
+_TABLE = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*", re.ASCII)
+_USER = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _LONGEST_NAME = 63
 """Of a slot or a publication of PostgreSQL."""
@@ -43,11 +44,29 @@ class Table:
         """Where its changes go."""
         return topics.raw(self.organisation, self.name)
 
+    @property
+    def place(self) -> str:
+        """Name of its slot and of its publication in PostgreSQL."""
+        return f"datanuts_{self.organisation}_{self.name}".replace("-", "_")[:_LONGEST_NAME]
+
+
+def statements(source: Table) -> tuple[str, ...]:
+    """What the table's owner runs once, beside `CREATE ROLE … LOGIN REPLICATION`.
+
+    The whole row as it was goes with each change: a deletion says whose it is, and a large column that was left as it was is told.
+    """
+    schema = source.table.partition(".")[0]
+    return (
+        f"ALTER TABLE {source.table} REPLICA IDENTITY FULL;",
+        f"GRANT USAGE ON SCHEMA {schema} TO {source.user};",
+        f"GRANT SELECT ON {source.table} TO {source.user};",
+        f"CREATE PUBLICATION {source.place} FOR TABLE {source.table};",
+    )
+
 
 def connector(source: Table, secrets: PurePosixPath) -> dict[str, str]:
     """Configuration of Debezium's PostgreSQL connector (3.3); `secrets` is the folder of the files of properties."""
     prefix = f"{source.organisation}.{source.name}"
-    place = f"datanuts_{source.organisation}_{source.name}".replace("-", "_")[:_LONGEST_NAME]
     return {
         "name": f"{source.organisation}-{source.name}",
         "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
@@ -59,9 +78,10 @@ def connector(source: Table, secrets: PurePosixPath) -> dict[str, str]:
         "database.user": source.user,
         "database.password": f"${{file:{secrets}/database.properties:password}}",
         "database.sslmode": "disable" if source.host in _LOCAL else "require",
-        "slot.name": place,
-        "publication.name": place,
-        "publication.autocreate.mode": "filtered",
+        "slot.name": source.place,
+        "publication.name": source.place,
+        # The table's owner makes it (`statements`): Debezium's user needs no more than to read.
+        "publication.autocreate.mode": "disabled",
         "table.include.list": re.escape(source.table),
         "snapshot.mode": "initial",
         # A table that is emptied is told: nobody would hear of it otherwise.
@@ -126,8 +146,8 @@ def register(verbs: Any) -> None:
     parser = verbs.add_parser(
         "connector",
         help="configuration of Debezium, or of its worker, for a PostgreSQL table",
-        description="Prints the connector's JSON for Kafka Connect, with --worker the properties of a standalone worker. No secret is "
-        "in either: `writer.properties` is what `datanuts raw writer --out` made, `database.properties` has a line `password=…`.",
+        description="Prints the connector's JSON for Kafka Connect, with --worker the properties of a standalone worker, with --sql "
+        "what the table's owner runs once. No secret is in any of them: `writer.properties` is what `datanuts raw writer --out` made, `database.properties` has a line `password=…`.",
     )
     parser.add_argument("organisation", metavar="ORG", help="the source")
     parser.add_argument("name", metavar="NAME", help="the raw source, as it was declared")
@@ -143,7 +163,9 @@ def register(verbs: Any) -> None:
         default=PurePosixPath("/etc/datanuts-connect"),
         help="where Connect finds the two files; default: /etc/datanuts-connect",
     )
-    parser.add_argument("--worker", action="store_true", help="print the worker's properties instead")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--worker", action="store_true", help="print the worker's properties instead")
+    shown.add_argument("--sql", action="store_true", help="print what the table's owner runs once, instead")
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="Kafka, for the worker; default: the local stack's")
     parser.add_argument("--tls", action="store_true", help="the worker reaches Kafka with TLS")
     datadir.add_option(parser)
@@ -156,14 +178,21 @@ def _run(given: argparse.Namespace) -> None:
         raise Invalid("--secrets is an absolute path: Connect is started elsewhere")
     if given.worker:
         made = worker(_bootstrap(given), given.secrets, encrypted=given.tls)
-        machine(made) if given.json else say(_properties(made))
+        _shown(given, made, (f"{name}={value}" for name, value in made.items()))
         return
     table = given.table or f"public.{given.name.replace('-', '_')}"
-    if not _TABLE.fullmatch(table):
-        raise Invalid("--table is SCHEMA.TABLE, as public.inwoners")
+    if not _TABLE.fullmatch(table) or not _USER.fullmatch(given.user):
+        raise Invalid(
+            "--table is SCHEMA.TABLE, as public.inwoners, and --user a role: small letters, digits and underscores"
+        )
     source = Table(given.organisation, given.name, table, given.host, given.port, given.database, given.user)
+    topics.raw(source.organisation, source.name)
+    if given.sql:
+        lines = statements(source)
+        _shown(given, lines, lines)
+        return
     made = connector(source, given.secrets)
-    machine(made) if given.json else say(json.dumps(made, indent=2))
+    _shown(given, made, json.dumps(made, indent=2).splitlines())
 
 
 def _bootstrap(given: argparse.Namespace) -> str:
@@ -176,6 +205,9 @@ def _bootstrap(given: argparse.Namespace) -> str:
     raise Invalid("--bootstrap HOST:PORT: no local stack runs that would say where Kafka is")
 
 
-def _properties(made: Mapping[str, str]) -> str:
-    """Lines of a file of Java properties, in which a backslash would have to be doubled; there is none."""
-    return "\n".join(f"{name}={value}" for name, value in made.items())
+def _shown(given: argparse.Namespace, made: Any, lines: Iterable[str]) -> None:
+    if given.json:
+        machine(made)
+        return
+    for line in lines:
+        say(line)
