@@ -16,6 +16,7 @@ import pytest
 
 from adapters import basisregisters, ldes
 from adapters.mapped import build, load_mapping
+from adapters.sdk import Change
 from broker.api.app import create_app
 from broker.api.services import Services
 from broker.cli.datadir import DataDir
@@ -47,6 +48,25 @@ recordedAt: gewijzigd
 fields:
   identificator: {template: "https://gent.example/id/{nummer}"}
   versie: {template: "https://gent.example/id/{nummer}/1"}
+  contactorganisaties: {const: []}
+  perioden: {const: []}
+  zones: {const: []}
+  oorzaken: {const: []}
+"""
+OF_OUR_EXIT = """\
+adapter: onze-uitgang
+product: hinder.v1
+organisation: gipod
+source:
+  kind: ldes
+  prefixes: {dct: "http://purl.org/dc/terms/", prov: "http://www.w3.org/ns/prov#"}
+  authorization: {env: LDES_AUTHORIZATION}
+id: .
+recordedAt: prov:generatedAtTime
+fields:
+  identificator: dct:isVersionOf
+  versie: .
+  omschrijving: dct:description
   contactorganisaties: {const: []}
   perioden: {const: []}
   zones: {const: []}
@@ -158,7 +178,7 @@ async def test_twice_is_once(bench, tmp_path, kind) -> None:
 
 
 async def test_our_own_exit_is_a_stream_that_this_client_follows(
-    bench, kafka_clients: KafkaClients, kafka_admin: KafkaAdmin, unique: Callable[[str], str], monkeypatch
+    bench, kafka_clients: KafkaClients, kafka_admin: KafkaAdmin, unique: Callable[[str], str], monkeypatch, tmp_path
 ) -> None:
     count, agreement, control = 300, unique("hinder"), Control()
     await roadworks.agree(control, agreement)
@@ -187,8 +207,14 @@ async def test_our_own_exit_is_a_stream_that_this_client_follows(
             adapter = await bench.renamed(client)
             first = await bench.runner(adapter).run(once=True)
             second = await bench.runner(adapter).run(once=True)
+            (tmp_path / "mapping.yaml").write_text(OF_OUR_EXIT)
+            by_mapping = build(load_mapping(tmp_path, schema_of), f"{url}/v1/ldes/{agreement}")
+            mapped = [item async for item, _ in by_mapping.changes(None)]
     finally:
         await reader.close()
+    assert [item.source_id for item in mapped] == [item.source_id for item in found]
+    changes = [(item.value or {}).get("omschrijving") for item in mapped if isinstance(item, Change)]
+    assert changes == [(item.value or {}).get("omschrijving") for item in found if isinstance(item, Change)]
     version = f"urn:datanuts:agreement/{agreement}/delivery/"
     assert {item.source_id.removeprefix(version) for item in found} == {f"{n:032x}" for n in range(count + 1)}
     assert (first.published, second.published, dict(first.quarantined)) == (count + 1, 0, {})
