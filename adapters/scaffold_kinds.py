@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from xml.sax.saxutils import escape
 
+from adapters import scaffold_postgres
+
 PORT = 8765
 """Where the README has the sample of a source over HTTP served, on this machine only."""
 
@@ -82,6 +84,8 @@ class Template:
     test: str = _TEST
     served: Callable[[str], str] | None = None
     """The command that serves the sample, where it must be."""
+    ready: Callable[[str], Sequence[str]] = lambda _name: ()
+    """The commands that come before all others."""
 
 
 def _csv(name: str, rows: Sequence[Sequence[Cell]]) -> tuple[str, str]:
@@ -169,6 +173,14 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
             id=". # the version's own IRI",
             recorded_at="prov:generatedAtTime # when the source stated it",
             snapshot=False,
+        ),
+        "postgres": Template(
+            scaffold_postgres.words,
+            scaffold_postgres.sample,
+            split=False,
+            snapshot=False,
+            test=scaffold_postgres.TEST,
+            ready=scaffold_postgres.ready,
         ),
         "xml": Template(
             lambda _name: (

@@ -138,6 +138,7 @@ def _readme(name: str, product: str, agreement: Mapping[str, Any] | None, kind: 
         "",
         "The commands to the first delivered record, on a broker of your own with made-up data:",
         "",
+        *(f"    {line}" for line in TEMPLATES[kind].ready(name)),
         *([f"    {served(name)}    # leave it up, go on in another terminal"] if served else []),
         f"    datanuts adapter check {name}",
         "    datanuts up                                   # leave it up, go on in another terminal",
