@@ -160,11 +160,16 @@ async def _until_stopped(runner: Runner, stop: asyncio.Event, given: argparse.Na
             task.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
     log(Event.ADAPTER_ENDED, adapter=runner.adapter.name)
-    drift = [each.as_json() for each in runner.drift]
     about = {"source": facts} if (facts := _facts(runner.adapter)) else {}
-    (machine if given.json else _shown)({**runner.summary.as_json(), "drift": drift, "skewS": runner.skew_s, **about})
+    (machine if given.json else _shown)({**runner.summary.as_json(), **_watched(runner), **about})
     if stop.is_set():
         raise KeyboardInterrupt
+
+
+def _watched(runner: Runner) -> dict[str, Any]:
+    """What drifts and how far the source's clock is ahead, where there is something to tell."""
+    drift = [each.as_json() for each in runner.drift]
+    return ({"drift": drift} if drift else {}) | ({} if runner.skew_s is None else {"skewS": runner.skew_s})
 
 
 class _Progress:
@@ -197,15 +202,14 @@ def _shown(summary: Mapping[str, Any]) -> None:
         rows += [(outcome, reason, number) for reason, number in summary[outcome].items()]
     say(f"{summary['read']} read")
     table(("outcome", "reason", "items"), rows)
-    if summary["drift"]:
+    if "drift" in summary:
         say("the source drifts (docs/adapters.md):")
         table(
             ("product", "path", "what", "was", "now"),
             ((each["product"], each["path"], each["code"], each["was"], each["now"]) for each in summary["drift"]),
         )
-    if summary["skewS"] and abs(summary["skewS"]) > _SKEW_TOLD_S:
-        ahead = "ahead of" if summary["skewS"] > 0 else "behind"
-        say(f"the source's clock is {abs(summary['skewS'])} s {ahead} ours")
+    if abs(skew := summary.get("skewS", 0)) > _SKEW_TOLD_S:
+        say(f"the source's clock is {abs(skew)} s {'ahead of' if skew > 0 else 'behind'} ours")
     for name, figure in summary.get("source", {}).items():
         say(f"{name} {figure}")
 
