@@ -56,12 +56,6 @@ def lsn(position: int) -> str:
     return f"{position >> _HALF:X}/{position & 0xFFFFFFFF:X}"
 
 
-def position_of(text: str) -> int:
-    """The position that `lsn` wrote."""
-    high, _, low = text.partition("/")
-    return int(high, 16) << _HALF | int(low, 16)
-
-
 def _written(fingerprint: str, *numbers: int) -> str:
     return json.dumps([fingerprint, *(f"x{number:x}" for number in numbers)], separators=(",", ":"))
 
