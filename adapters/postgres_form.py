@@ -65,7 +65,7 @@ class PostgresSource(_Form):
 
     @property
     def on_this_machine(self) -> bool:
-        """Whether what is sent to the server leaves this machine."""
+        """Whether what is sent to the server stays on this machine."""
         return self.host is not None and (self.host in _LOOPBACK or self.host.startswith("/"))
 
     @property

@@ -40,10 +40,12 @@ _REFUSED = (
     ("pg_hba.conf", "does not admit this user from here: ask its administrator for a line in pg_hba.conf"),
     ("does not support SSL", "offers no TLS: switch it on there, or state `tls: disable` for a server on this machine"),
     ("certificate", "has a certificate that is not trusted: name its authority in `ca`"),
-    ("database", "has no such database, or this user may not enter it: check `database`, or GRANT CONNECT"),
-    ("role", "has no such user: check `user`"),
+    ('database "', "has no such database, or this user may not enter it: check `database`, or GRANT CONNECT"),
+    ('role "', "has no such user, or one that may not log in: check `user`"),
 )
 """Words of a refusal that does not pass by itself, in the order in which they are looked for."""
+_FULL = "too many connections"
+
 _BUSY = MappingProxyType(
     {
         "57014": "a statement took longer than {timeout} s: raise `timeout_s`, or ask for an index on what it sorts by",
@@ -150,7 +152,7 @@ def columns_of(form: PostgresSource, folder: Path, query: Query) -> tuple[str, .
 
 
 def connecting(form: PostgresSource, folder: Path) -> dict[str, Any]:
-    """What libpq is told. The environment's own words for it (PGSSLMODE, PGSERVICE, …) do not count."""
+    """What libpq is told; what it says goes before the environment's own words for it (PGSSLMODE, PGHOST, …)."""
     trusted = {"sslrootcert": str(folder / form.ca)} if form.ca is not None else {}
     return {
         "host": form.host,
@@ -193,7 +195,7 @@ def _told(form: PostgresSource) -> Iterator[None]:
 
 def _of_connection(text: str) -> BrokerError:
     for words, told in _REFUSED:
-        if words in text and "starting up" not in text:
+        if words in text and _FULL not in text:
             return Invalid(f"the database server {told}")
     return Retriable("the database server cannot be reached: is it up, and are `host` and `port` right?")
 

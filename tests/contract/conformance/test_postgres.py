@@ -17,9 +17,9 @@ from tests.postgres import postgres
 WORDS = "outbox: {table: uit, position: positie, payload: inhoud}"
 TABLE = "CREATE TABLE uit (positie bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, inhoud text NOT NULL)"
 SYNC = """
-WITH gone AS (DELETE FROM uit WHERE NOT inhoud = ANY (%(rows)s))
+WITH gone AS (DELETE FROM uit WHERE NOT inhoud = ANY (%(rows)s::text[]))
 INSERT INTO uit (inhoud)
-SELECT row FROM unnest(%(rows)s) WITH ORDINALITY AS told (row, number)
+SELECT row FROM unnest(%(rows)s::text[]) WITH ORDINALITY AS told (row, number)
  WHERE row NOT IN (SELECT inhoud FROM uit) ORDER BY number
 """
 
