@@ -20,6 +20,9 @@ from broker.stopping import stop_quietly
 COMMIT_DEADLINE_S = 8.0
 """Shorter than the transaction timeout (10 s, R3)."""
 
+_PATIENCE_S = 20.0
+"""For one piece, its turn included: long enough to wait for one commit that is in doubt, and to take the slot again."""
+
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Before each further try; a slot is mostly lost to a process that needs it for some milliseconds."""
 
@@ -55,19 +58,19 @@ class Slot:
 
         Raises `KeyReused`, and `KafkaUnavailable` where it may or may not be there: the same again is safe.
         """
-        async with self._turn:
-            for pause in _PAUSES_S:
-                try:
-                    return await self._once(request, piece, content, topic)
-                except (KafkaError, TimeoutError, KafkaUnavailable):
-                    await asyncio.sleep(pause * (0.5 + self._random()))
-            try:
+        try:
+            async with asyncio.timeout(_PATIENCE_S), self._turn:
+                for pause in _PAUSES_S:
+                    try:
+                        return await self._once(request, piece, content, topic)
+                    except (KafkaError, TimeoutError, KafkaUnavailable):
+                        await asyncio.sleep(pause * (0.5 + self._random()))
                 await self._once(request, piece, content, topic)
-            except (KafkaError, TimeoutError) as error:
-                raise KafkaUnavailable(
-                    "Kafka did not confirm the push: send it again with the same Idempotency-Key",
-                    operator=type(error).__name__,
-                ) from error
+        except (KafkaError, TimeoutError) as error:
+            raise KafkaUnavailable(
+                "Kafka did not confirm the push: send it again with the same Idempotency-Key",
+                operator=type(error).__name__,
+            ) from error
 
     async def close(self) -> None:
         """Give up the clients."""
