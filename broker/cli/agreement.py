@@ -9,6 +9,7 @@ from broker.cli import (
     agreement_events,
     agreement_export,
     agreement_history,
+    agreement_migrate,
     agreement_onboard,
     agreement_plan,
     agreement_pseudonyms,
@@ -44,6 +45,7 @@ def register(commands: Any) -> None:
     agreement_status.register(verbs)
     agreement_pseudonyms.register(verbs)
     agreement_replay.register(verbs)
+    agreement_migrate.register(verbs)
     agreement_onboard.register(verbs)
     agreement_questions.register(verbs)
     agreement_history.register(verbs)

@@ -1,6 +1,7 @@
 """Carries one agreement's stream to its webhook, one call at a time, each committed after it was received."""
 
 import time
+from collections.abc import Mapping
 
 from broker.control import keys
 from broker.delivery import push_circuit, webhook_event
@@ -10,8 +11,9 @@ from broker.delivery.push_note import Note
 from broker.delivery.push_rooms import Rooms
 from broker.delivery.streams import Message
 from broker.delivery.webhook_calls import Calls
-from broker.delivery.webhook_event import Call
+from broker.delivery.webhook_event import NOTHING_SAID, Call
 from broker.model.agreement import State
+from broker.model.notice import OF_ONE_LANE
 from broker.model.webhook_book import Subscription
 from broker.telemetry import record_spans
 
@@ -56,7 +58,10 @@ class WebhookCourier(Courier[Subscription]):
     async def _pass_on(self, message: Message) -> None:
         """Deal with one record and go past it; raises `Held` where it stays where it is."""
         if message.is_life_cycle:
-            await self._tell(message.text("ce_reason"), epoch_of(message))
+            reason, epoch = message.text("ce_reason"), epoch_of(message)
+            told = {name: message.text(f"ce_{name}") for name in ("text", "begins", "ends")}
+            # One lane wrote it once, maybe after a later fact that another lane wrote of.
+            await self._tell(reason, epoch, told, again=reason in OF_ONE_LANE)
         elif self._entry().state not in GONE:
             data = None
             if message.value:
@@ -73,12 +78,14 @@ class WebhookCourier(Courier[Subscription]):
         self._position = message.offset + 1
         await self._commit()
 
-    async def _tell(self, reason: str, epoch: int) -> None:
-        """Call about the agreement itself, once per fact: every lane writes a barrier of it."""
-        if epoch > self._told:
+    async def _tell(
+        self, reason: str, epoch: int, told: Mapping[str, str] = NOTHING_SAID, *, again: bool = False
+    ) -> None:
+        """Call about the agreement itself, once per fact: every lane writes a barrier of it. `again`: each record is one."""
+        if again or epoch > self._told:
             at = next((taken.at.isoformat() for taken in self._entry().history if taken.epoch == epoch), None)
-            await self._call(webhook_event.life_cycle(self._stream.agreement, reason, epoch, at), None)
-            self._told = epoch
+            await self._call(webhook_event.life_cycle(self._stream.agreement, reason, epoch, at, told), None)
+            self._told = max(epoch, self._told)
 
     async def _call(self, call: Call, message: Message | None) -> None:
         """Return when it was received; raises `Held` otherwise, or `Over` where that was the last attempt."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from broker.delivery.streams import Message, Stream, item
@@ -11,6 +12,8 @@ from broker.model.record import EVENT_NAMESPACE
 CONTENT_TYPE = "application/cloudevents+json"
 LIFE_CYCLE_TYPE = f"{EVENT_NAMESPACE}.agreement.life-cycle"
 TEST_TYPE = f"{EVENT_NAMESPACE}.webhook.test"
+NOTHING_SAID: Mapping[str, str] = MappingProxyType({})
+"""What a fact about the agreement says beside its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,11 @@ def delivery(stream: Stream, message: Message, data: Any) -> Call:
     return _call(str(shown["id"]), shown["type"], stream.agreement, shown["time"], data, extensions)
 
 
-def life_cycle(agreement: str, reason: str, epoch: int, at: str | None) -> Call:
-    """What happened to the agreement (`SUSPENDED`, `REVOKED`, `ENDED`, `AMENDED`) by the fact at `epoch`."""
+def life_cycle(agreement: str, reason: str, epoch: int, at: str | None, told: Mapping[str, str] = NOTHING_SAID) -> Call:
+    """What happened to the agreement by the fact at `epoch` (`SUSPENDED`, …), or what a notice says (`text`, `begins`, `ends`)."""
     identifier = f"{agreement}-{reason.lower()}-{epoch}"
-    return _call(
-        identifier, LIFE_CYCLE_TYPE, agreement, at, None, {"kind": "life-cycle", "reason": reason, "epoch": epoch}
-    )
+    stated = {"kind": "life-cycle", "reason": reason, "epoch": epoch, **told}
+    return _call(identifier, LIFE_CYCLE_TYPE, agreement, at, None, stated)
 
 
 def test(agreement: str, identifier: str, at: str) -> Call:

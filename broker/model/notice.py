@@ -31,6 +31,12 @@ class NoticeReason(StrEnum):
     INFORMATION = "INFORMATION"
 
 
+OF_ONE_LANE = frozenset(
+    {NoticeReason.PRODUCT_RESUMED, NoticeReason.OUTAGE, NoticeReason.DEPRECATION, NoticeReason.INFORMATION}
+)
+"""What one lane writes for all of them, so that each is one record; the others come from every lane."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A notice that a lane writes: its topic, and key, value and headers of the record."""

@@ -114,24 +114,30 @@ def asked(entry: AgreementEntry, state: ControlState, old: Schema, new: Schema) 
     `new` may be any later schema, also one that `compatibility` refuses. Raises `Invalid` where a text cannot be rendered.
     """
     agreement, text = documents.agreement(entry.document), agreed_text(entry, state)
+    grounds = (*_named(text, old.product), *grounds_of_fields(agreement, old, new))
+    told = dict.fromkeys(change for _, change in _touched(agreement, old, new) if _reason(change, old, new) is None)
+    for_programs = tuple(change for change in told if change.rule not in {Rule.FIELD_REMOVED, Rule.FIELD_ADDED})
+    after = render(moved(agreement, new.product, names(old, new)), state)
+    return Asked(grounds, differing(text, after), for_programs)
+
+
+def grounds_of_fields(agreement: Agreement, old: Schema, new: Schema) -> tuple[Ground, ...]:
+    """Every reason that lies in a field which the agreement releases or selects by, in its order."""
     renamed = names(old, new)
-    paths, changed = used(agreement), changes(old, new)
-    found = [(path, change) for path in paths for change in changed if _touches(change, path)]
-    grounds = (
-        *_named(text, old.product),
-        *(ground for path in paths for ground in _of_field(path, old, new, renamed)),
-    )
+    grounds = [ground for path in used(agreement) for ground in _of_field(path, old, new, renamed)]
     known = {(each.path, each.reason) for each in grounds}
     more = (
         Ground(reason, path, change.reason)
-        for path, change in found
+        for path, change in _touched(agreement, old, new)
         if path in new.fields and (reason := _reason(change, old, new)) is not None
     )
-    grounds = (*grounds, *dict.fromkeys(each for each in more if (each.path, each.reason) not in known))
-    told = dict.fromkeys(change for _, change in found if _reason(change, old, new) is None)
-    for_programs = tuple(change for change in told if change.rule not in {Rule.FIELD_REMOVED, Rule.FIELD_ADDED})
-    after = render(moved(agreement, new.product, renamed), state)
-    return Asked(grounds, differing(text, after), for_programs)
+    return (*grounds, *dict.fromkeys(each for each in more if (each.path, each.reason) not in known))
+
+
+def _touched(agreement: Agreement, old: Schema, new: Schema) -> tuple[tuple[str, Change], ...]:
+    """Changes of the fields that an agreement uses, each with the path of the field."""
+    changed = changes(old, new)
+    return tuple((path, change) for path in used(agreement) for change in changed if _touches(change, path))
 
 
 def deadline(agreement: Agreement, told: Deprecation, *, text_must_change: bool) -> Deadline:
@@ -189,6 +195,7 @@ def _of_field(path: str, old: Schema, new: Schema, renamed: Mapping[str, str]) -
         return
     if path in renamed:
         yield Ground(Reason.FIELD_RENAMED, path, f"it is called {renamed[path]} there", renamed[path])
+        yield from _of_leaf(before, new.fields[renamed[path]])
     elif after is None:
         yield Ground(Reason.FIELD_ABSENT, path, "the successor has no such field: do without it, or ask for another")
     else:

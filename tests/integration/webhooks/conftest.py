@@ -17,6 +17,7 @@ from broker.cli.pushing import Send
 from broker.cli.webhooks import send
 from broker.delivery.push_subscriptions import Standing, Start
 from broker.delivery.webhook_subscriptions import Webhooks
+from broker.model.notice import NoticeReason, notice
 from broker.model.record import traceparent, wire_header
 from broker.model.webhook_book import Subscription
 from tests.integration.webhooks.receiver import Receiver
@@ -81,6 +82,13 @@ class Agency:
         finally:
             await producer.stop()
         return ids
+
+    async def notify(self, epoch: int, reason: NoticeReason, **said: str) -> None:
+        """Write a notice as a lane would."""
+        made = notice(self.stage.delivery_topic(self.agreement), 0, epoch, reason, **said)
+        key, value, headers = made.row
+        async with self.stage.stack.site.clients.producer() as producer:
+            await producer.send_and_wait(made.topic, value, key=key, partition=0, headers=headers)
 
     async def empty(self) -> None:
         """Have everything expire that is in the topic now."""

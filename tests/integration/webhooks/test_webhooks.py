@@ -13,6 +13,7 @@ from broker.cli.stack import once_wanted
 from broker.delivery.push_kinds import WEBHOOKS
 from broker.delivery.push_subscriptions import Start
 from broker.errors import AddressRefused, Conflict, NotFound
+from broker.model.notice import NoticeReason
 from broker.testing import wait_until
 from tests.integration.webhooks.conftest import Agency, sending
 from tests.integration.webhooks.receiver import OK, Receiver, listening, status
@@ -49,6 +50,23 @@ async def test_deliveries_come_in_order_and_verify_and_the_standing_says_so(stag
         health = (await agency.standing()).health
         assert health.last_success is not None
         assert health.failures == 0
+
+
+async def test_each_notice_is_told_once_with_what_it_says_whatever_lane_wrote_it_first(
+    stage: Stage, agency: Agency
+) -> None:
+    async with listening() as receiver, sending(stage):
+        await agency.subscribe(receiver)
+        await agency.notify(2000, NoticeReason.OUTAGE, text="Onderhoud", begins="2026-12-01T20:00:00+00:00")
+        await agency.notify(1000, NoticeReason.DEPRECATION, text="persoon.v1 stopt", ends="2027-06-30T00:00:00+00:00")
+        ids = await agency.deliver(1)
+        await received(receiver, ids)
+        told = [call for call in receiver.calls if call["kind"] == "life-cycle"]
+        assert [(call["reason"], call["epoch"], call["text"]) for call in told] == [
+            ("OUTAGE", 2000, "Onderhoud"),
+            ("DEPRECATION", 1000, "persoon.v1 stopt"),
+        ]
+        assert (told[0]["begins"], told[1]["ends"]) == ("2026-12-01T20:00:00+00:00", "2027-06-30T00:00:00+00:00")
 
 
 async def test_a_new_subscription_can_begin_now(stage: Stage, agency: Agency) -> None:

@@ -1,16 +1,33 @@
 """The catalogue as DCAT-AP-VL: what the profile demands is there, says what is true, and is written the same each time."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pyshacl
 import pytest
-from rdflib import DCAT, DCTERMS, ODRL2, RDF, Graph, Literal, URIRef
+from rdflib import DCAT, DCTERMS, ODRL2, PROV, RDF, SKOS, Graph, Literal, URIRef
 from rdflib.compare import isomorphic
 from rdflib.namespace import Namespace
 
 from broker.model.facts import Product
-from broker.policy.dcat import FORMS, Offered, catalogue
+from broker.model.product_life import Deprecation, Life, ProductState
+from broker.model.quality import Quality
+from broker.policy.dcat import ADMS, DCAT3, FORMS, Offered, catalogue
+from broker.policy.dcat_quality import DQV
 from broker.policy.odrl_terms import BASE
-from tests.unit.policy.offered_products import API, CHANGED, DECLARED, SHAPES, offered, written
+from broker.schema.avro import load_schema
+from tests.unit.policy.offered_products import (
+    API,
+    CHANGED,
+    DECLARED,
+    ORGANISATIONS,
+    QUALITY,
+    SHAPES,
+    offered,
+    written,
+)
 from tests.unit.schema.published_types import graph as parsed
+from tests.unit.schema.test_compatibility import at_end, version
 
 PERSONS, ADDRESSES = (
     URIRef(f"{BASE}product/{name}") for name in ("rijksregister/persoon.v1", "adressenregister/adres.v1")
@@ -44,6 +61,9 @@ def test_every_mandatory_property_of_the_profile_is_there(graph: Graph) -> None:
         (DCAT.DataService, DCAT.servesDataset),
         (DCAT.Distribution, DCAT.accessURL),
         (DCAT.Distribution, DCTERMS.identifier),
+        *((DQV.QualityMeasurement, each) for each in (
+            DQV.isMeasurementOf, DQV.computedOn, DQV.value, PROV.generatedAtTime)),
+        *((DQV.Metric, each) for each in (SKOS.definition, DQV.expectedDataType, DQV.inDimension)),
     ],
 )  # fmt: skip
 def test_without_a_mandatory_property_the_shapes_refuse_it(class_: URIRef, property_: URIRef) -> None:
@@ -60,6 +80,23 @@ def test_a_publisher_is_its_ovo_code_or_ours_with_its_kbo_number(graph: Graph) -
     assert graph.value(PERSONS, DCTERMS.publisher) == other
     number = graph.value(other, URIRef("http://www.w3.org/ns/adms#identifier"))
     assert graph.value(number, URIRef("http://www.w3.org/2004/02/skos/core#notation")) == Literal("0123456749")
+
+
+def test_a_version_says_where_its_life_stands_and_what_comes_before_and_after_it() -> None:
+    text = version(at_end).text
+    after = Offered(Product("persoon.v2", "rijksregister", 2), load_schema(text), (), Life(ProductState.PLANNED))
+    told = Deprecation(DECLARED, datetime(2027, 6, 30, tzinfo=UTC), "Nieuwe velden.", "persoon.v2", 90, 1)
+    before = replace(offered("rijksregister", "persoon.v1"), life=Life(ProductState.DEPRECATED, told))
+    made = catalogue([before, after, offered("adressenregister", "adres.v1")], ORGANISATIONS, base=BASE, api=API)
+    assert conforms(made)[0]
+    second = URIRef(f"{BASE}product/rijksregister/persoon.v2")
+    states = {node: str(made.value(node, ADMS.status)).rpartition("/")[2] for node in (PERSONS, second, ADDRESSES)}
+    assert states == {PERSONS: "Deprecated", second: "UnderDevelopment", ADDRESSES: "Completed"}
+    assert [str(made.value(node, DCAT3.version)) for node in (PERSONS, second)] == ["1", "2"]
+    assert made.value(PERSONS, DCTERMS.isReplacedBy) == second
+    assert made.value(second, DCTERMS.replaces) == made.value(second, DCAT3.previousVersion) == PERSONS
+    said = {str(each) for each in made.objects(PERSONS, DCTERMS.description)}
+    assert "Vanaf 30 juni 2027 begint hierop geen nieuw protocol meer. Nieuwe velden." in said
 
 
 def test_only_a_product_without_any_data_of_a_person_is_merely_restricted(graph: Graph) -> None:
@@ -104,6 +141,28 @@ def test_purposes_that_are_allowed_something_are_offers_of_it(graph: Graph) -> N
     }
     assert constraints == {URIRef(f"{BASE}purpose/{each}") for each in ("handhaving", "statistiek")}
     assert not list(graph.objects(ADDRESSES, ODRL2.hasPolicy))
+
+
+def test_quality_figures_are_measurements_and_what_is_not_told_is_none(graph: Graph) -> None:
+    told = {
+        str(graph.value(each, DQV.isMeasurementOf)).removeprefix(f"{BASE}metric/"): graph.value(each, DQV.value).value
+        for each in graph.objects(PERSONS, DQV.hasQualityMeasurement)
+    }
+    assert told == {
+        "subjects": 12_000,
+        "last-record": QUALITY.last_record,
+        "last-pass": QUALITY.last_pass,
+        "median-delay": 45,
+        "p95-delay": 7200,
+        "quarantine-rate-day": 0,
+        "quarantine-rate": 1,
+        "completeness/naam.voornamen": 98,
+        "completeness/overlijden.datum": 12,
+    }
+    assert not list(graph.objects(ADDRESSES, DQV.hasQualityMeasurement))
+    untold = offered("kbo", "adres.v1", quality=Quality(CHANGED, whole=False))
+    silent = catalogue([untold], {}, base=BASE, api=API)
+    assert not list(silent.subjects(RDF.type, DQV.QualityMeasurement))
 
 
 @pytest.mark.parametrize("form", ["turtle", "json-ld"])

@@ -28,9 +28,9 @@ def field(document: dict[str, Any], path: str) -> dict[str, Any]:
     return found
 
 
-def version(edit: Edit) -> Schema:
+def version(edit: Edit, product: str = "persoon.v2") -> Schema:
     document = json.loads(TEXT)
-    document |= {"product": "persoon.v2", "namespace": "be.vlaanderen.datanuts.persoon.v2"}
+    document |= {"product": product, "namespace": f"be.vlaanderen.datanuts.{product}"}
     edit(document)
     return load_schema(json.dumps(document))
 
@@ -42,6 +42,11 @@ def found(edit: Edit) -> list[tuple[str, Rule]]:
 def leaf(**more: Any) -> dict[str, Any]:
     stated = {"iri": "https://example.org/ns#nieuw", "class": "contact", "doc": "New."}
     return {"name": "nieuw", "type": ["null", "string"], "default": None, **stated, **more}
+
+
+def at_end(document: dict[str, Any]) -> None:
+    """One new field."""
+    document["fields"].append(leaf())
 
 
 def required(document: dict[str, Any]) -> None:
