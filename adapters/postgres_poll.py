@@ -188,7 +188,7 @@ class PostgresPoll:
             return f"SELECT * FROM ({self.form.query.strip().rstrip(';')}\n) AS stated{end}".encode()  # noqa: S608 - its author's own, read-only
         words = self.form.outbox
         order = SQL(" ORDER BY {}").format(Identifier(words.position)) if words is not None else SQL("")
-        return Composed([SQL("SELECT * FROM "), named(str(self.form.read_table)), order, SQL(end)])  # type: ignore[arg-type]
+        return Composed([SQL("SELECT * FROM "), named(str(self.form.read_table)), order, SQL(end)])
 
     def _fingerprint(self, oid: int) -> str:
         place = f"{self.form.host}:{self.form.port}/{self.form.database} {oid}"

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import psycopg
-from psycopg.pq import PGresult
+from psycopg.pq.abc import PGresult
 from psycopg.sql import SQL, Composed, Identifier
 
 from adapters.postgres_form import PostgresSource, parts_of
