@@ -8,12 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from types import MappingProxyType
 
 Position = tuple[int, int]
 """Of a change in a database's log: where the transaction committed that came before its own, and its own place."""
 
-_NOTHING: Mapping[str, Position] = MappingProxyType({})
 _DIGEST = 8
 _MOST_DATABASES = 16
 
@@ -24,7 +22,7 @@ class Cursor:
 
     origin: str
     offset: int | None = None
-    seen: Mapping[str, Position] = field(default=_NOTHING)
+    seen: Mapping[str, Position] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str | None, origin: str) -> "Cursor":
@@ -39,7 +37,7 @@ class Cursor:
 
     def text(self) -> str:
         """The cursor as the runner keeps it."""
-        return json.dumps([self.origin, self.offset, self.seen], separators=(",", ":"), default=dict)
+        return json.dumps([self.origin, self.offset, self.seen], separators=(",", ":"))
 
     def behind(self, offset: int) -> "Cursor":
         """Further on in the topic."""
