@@ -1,7 +1,7 @@
 """`datanuts catalogue`: what there is to ask for, and how."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from broker.cli.client import add_options, connect
@@ -29,41 +29,26 @@ def _show(given: argparse.Namespace) -> None:
         for purpose in each["purposes"] or [{"purpose": "(nobody, for no purpose yet)", "fields": ()}]
     ]
     table(("product", "purpose", "fields at most"), rows)
-    measured = [_figures(each) for each in held["items"] if each.get("quality")]
-    if measured:
-        table(
-            (
-                "product",
-                "subjects",
-                "last record",
-                "source read",
-                "median delay",
-                "95 % within",
-                "set aside",
-                "complete",
-            ),
-            measured,
-        )
+    for each in held["items"]:
+        if each.get("quality"):
+            say(f"{each['source']}/{each['id']}: {'; '.join(_figures(each['quality'])) or 'no figures yet'}")
     for number, step in enumerate(held["howToRequest"], 1):
         say(f"{number}. {step['by']}: {step['step']}  {step.get('command') or step['http']}")
 
 
-def _figures(product: Mapping[str, Any]) -> Sequence[object]:
-    """Quality of one product, a dash where there is no figure: of fewer than five nothing is told."""
-    quality = product["quality"]
-    fresh, complete = quality["freshness"], quality["completeness"]
-    fewest = min(complete.items(), key=lambda each: each[1], default=None)
-    return (
-        f"{product['source']}/{product['id']}",
-        _said(quality["subjects"], "about "),
-        _said(fresh["lastRecord"]),
-        _said(fresh["lastPass"]),
-        _said(fresh["medianSeconds"], unit=" s"),
-        _said(fresh["p95Seconds"], unit=" s"),
-        _said(quality["quarantine"]["lastDayPercent"], unit=" %"),
-        "-" if fewest is None else f"{len(complete)} optional fields; least {fewest[0]}, {fewest[1]} %",
-    )
-
-
-def _said(figure: object, before: str = "", unit: str = "") -> str:
-    return "-" if figure is None else f"{before}{figure}{unit}"
+def _figures(quality: Mapping[str, Any]) -> Iterator[str]:
+    """Quality of one product in words; what is not told, such as of fewer than five subjects, is left out."""
+    fresh, complete, aside = quality["freshness"], quality["completeness"], quality["quarantine"]["lastDayPercent"]
+    if quality["subjects"] is not None:
+        yield f"about {quality['subjects']} subjects"
+    if fresh["lastRecord"] is not None:
+        yield f"last record {fresh['lastRecord']}"
+    if fresh["lastPass"] is not None:
+        yield f"source read to its end {fresh['lastPass']}"
+    if fresh["medianSeconds"] is not None:
+        yield f"half published within {fresh['medianSeconds']} s, 95 % within {fresh['p95Seconds']} s"
+    if aside is not None:
+        yield f"{aside} % set aside in a day"
+    if complete:
+        least = min(complete, key=lambda path: (complete[path], path))
+        yield f"{len(complete)} optional fields, least complete {least}, {complete[least]} %"

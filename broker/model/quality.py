@@ -72,7 +72,7 @@ def about(count: int) -> int | None:
 def two_digits(number: float) -> int:
     """A number that is not negative, to two digits."""
     whole = round(number)
-    step = 10 ** max(0, len(str(whole)) - 2)
+    step: int = 10 ** max(0, len(str(whole)) - 2)
     return round(whole / step) * step
 
 

@@ -39,7 +39,7 @@ def test_a_product_is_shown_with_its_owner_its_fields_and_what_each_purpose_may_
     found = page(state).text
     assert f"Persoon, versie 1, van {state.organisations['rijksregister'].name}" in found
     assert ABOUT["persoon"] in found
-    for told in ("naam.achternaam", "achternaam", "identificerend gegeven", "person:patronymicName"):
+    for told in ("naam.achternaam", "achternaam", "identificerend gegeven", "foaf:familyName"):
         assert told in found
     for told in ("Handhaving", "Hoogstens, voor Handhaving", "meerderjarig: ja of neen"):
         assert told in found
