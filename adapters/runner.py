@@ -102,7 +102,7 @@ class Runner:
     _memory: Memory | None = field(default=None, init=False)
     _summary: Summary = field(default_factory=Summary, init=False)
     _stands: str | None = field(default=None, init=False)
-    _clock: Clock = field(init=False)
+    _clock: Clock = field(init=False, repr=False, compare=False)
     _sealed: Sealed = field(default_factory=lambda: Sealed(""), init=False)
     _watch: Watch = field(default_factory=lambda: Watch({}), init=False)
     _skew: Skew = field(default_factory=Skew, init=False)

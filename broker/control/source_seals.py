@@ -6,6 +6,7 @@ of what it says and of when Kafka took it in, so that whoever stole a key gains 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from broker.control import keys
 from broker.control.keys import KeyStore
 from broker.control.pseudonym_map import public_key
 from broker.control.views import Control, Replayed
-from broker.errors import Invalid, NotFound, NotYetKnown
+from broker.errors import Conflict, Invalid, NotFound, NotYetKnown
 from broker.model.facts import FactType
 from broker.model.seal_keys import SealKey, SealKeyBook
 from broker.model.source_seal import SourceSeal
@@ -53,8 +54,14 @@ class SealKeys:
     async def ensure(self, organisation: str, *, by: str) -> SealKey:
         """The key that the organisation seals with, made if it has none. Raises `NotFound`."""
         await self.control.read_to_head()
+        if self._book.present(organisation) is None:
+            with suppress(Conflict):  # another process made the same one
+                await self._introduce(organisation, by=by)
+            await self.control.read_to_head()
         held = self._book.present(organisation)
-        return held if held is not None else await self._introduce(organisation, by=by)
+        if held is None:
+            raise Conflict("another process made a key meanwhile, and it cannot be read: ask again")
+        return held
 
     async def rotate(self, organisation: str, *, by: str) -> SealKey:
         """Seal with another key from now on; seals of the ones before stay believed. Raises `NotFound` and `Conflict`."""

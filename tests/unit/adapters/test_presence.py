@@ -36,9 +36,9 @@ def test_what_is_there_in_a_record() -> None:
     paths = optional_paths(hinder)
     assert len(paths) == len(set(paths))
     assert not {"kind", "recordedAt", "identificator"} & set(paths), "what every record has tells nothing"
-    assert told("hinder.v1", works(1).value) == set()
+    assert told("hinder.v1", works(1).value) == {"omschrijving"}
     value = works(1, perioden=[{"begin": None, "einde": None}, {"begin": "2026", "einde": None}]).value
-    assert told("hinder.v1", value) == {"perioden.begin"}
+    assert told("hinder.v1", value) == {"omschrijving", "perioden.begin"}
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
