@@ -12,6 +12,7 @@ EVERY = [
     topology.quarantine("rijksregister", "persoon.v1"),
     topology.delivery("stad-gent", "inwoners-gent", 14),
     topology.cursors("magda"),
+    topology.raw("stad-gent", "inwoners"),
 ]
 
 
@@ -31,6 +32,7 @@ def test_partitions_are_lanes_where_a_subject_has_its_place_and_one_where_there_
         "quarantine.rijksregister.persoon.v1": 1,
         "delivery.stad-gent.inwoners-gent": 1,
         "cursors.magda": 1,
+        "raw.stad-gent.inwoners": 1,
     }
 
 
@@ -41,6 +43,13 @@ def test_a_source_keeps_the_present_state_and_a_week_of_changes() -> None:
     assert int(held["max.compaction.lag.ms"]) == 10 * DAY
     assert int(held["segment.ms"]) <= DAY
     assert int(held["delete.retention.ms"]) == 7 * DAY
+
+
+def test_what_a_sources_own_programs_write_is_kept_for_a_week_and_not_by_their_clock() -> None:
+    held = config("raw.stad-gent.inwoners")
+    assert (held["cleanup.policy"], int(held["retention.ms"])) == ("delete", 7 * DAY)
+    assert int(held["segment.ms"]) <= DAY
+    assert held["message.timestamp.type"] == "LogAppendTime"
 
 
 @pytest.mark.parametrize("days", [1, 14])
@@ -68,7 +77,8 @@ def test_an_idempotency_key_is_kept_longer_than_it_counts() -> None:
 def test_logs_that_decisions_are_timed_by_are_timed_by_kafka() -> None:
     """And delivery topics are not: one millisecond on both sides of a join would join them (ADR envelope)."""
     timed = {spec.name for spec in EVERY if spec.config.get("message.timestamp.type") == "LogAppendTime"}
-    assert timed == {"control.log", "receipts", "subjects.dossiers", "source.rijksregister.persoon.v1"}
+    raw = "raw.stad-gent.inwoners"
+    assert timed == {"control.log", "receipts", "subjects.dossiers", "source.rijksregister.persoon.v1", raw}
 
 
 def test_states_are_compacted_and_nothing_maps_ten_megabytes_a_segment() -> None:
