@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from broker.cli.documents import PolicyFolder
 from broker.model.facts import ControlState, Fact, FactType, Organisation
 from broker.model.quality import Quality
+from broker.policy import limit_documents
 from broker.policy.catalogue_page import list_page, notice_page, product_page
 from broker.policy.catalogue_words import ABOUT, duration
 from broker.policy.page_frame import STYLE
@@ -20,10 +22,20 @@ NAME = ("rijksregister", "persoon.v1")
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
-@pytest.fixture
-def state() -> ControlState:
+@pytest.fixture(scope="module")
+def in_force() -> ControlState:
     """The reviewed documents in force, as every installation begins."""
-    return PolicyFolder.of().state()
+    folder = PolicyFolder.of()
+    made = folder.state()
+    for each in folder.ceilings().values():
+        made.ceilings[each.source, each.product, each.purpose] = limit_documents.ceiling_document(each)
+    return made
+
+
+@pytest.fixture
+def state(in_force: ControlState) -> ControlState:
+    """The same, the test's own."""
+    return deepcopy(in_force)
 
 
 def page(state: ControlState, quality: Quality | None = QUALITY) -> Page:
