@@ -167,7 +167,7 @@ def _asked(asked: Asked | None) -> dict[str, Any]:
 
 
 def _instant(at: datetime | None) -> str | None:
-    return at and at.isoformat()
+    return None if at is None else at.isoformat()
 
 
 def _require_owner(caller: Principal, organisation: str) -> None:

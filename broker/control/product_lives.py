@@ -4,7 +4,7 @@ Who may is the caller's to check: the owner of the source. A deprecation is one 
 in each stream on the version, and a sealed event. Nothing stops at the sunset: a protocol ends by what its parties do.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -138,9 +138,9 @@ class ProductLives:
             raise NotFound("no such product")
         return self.control.state.lives.of(source, product)
 
-    async def _say(self, kind: FactType, source: str, product: str, data: dict[str, object], by: str) -> Life:
+    async def _say(self, kind: FactType, source: str, product: str, data: Mapping[str, object], by: str) -> Life:
         about = {"source": source, "product": product}
-        await self.control.append(kind, f"product/{source}/{product}", about | data, by=by)
+        await self.control.append(kind, f"product/{source}/{product}", {**about, **data}, by=by)
         return self.control.state.lives.of(source, product)
 
 

@@ -149,9 +149,9 @@ async def test_after_the_sunset_nothing_begins_and_the_version_ends_with_the_agr
     old, new = await side_by_side(world)
     router, people = await world.router(), world.people(3, GENT)
     await publish_both(world, router, *people)
-    sunset = datetime.now(UTC) + timedelta(seconds=1)
     product = f"/v1/products/{world.source}/{OLD}"
     async with owner_of(world, url) as owner:
+        sunset = datetime.now(UTC) + timedelta(seconds=4)  # so that it is not over when the request arrives
         form = {"sunset": sunset.isoformat(), "reason": "Snel.", "successor": NEW, "noticeDays": 0}
         assert (await owner.post(f"{product}/deprecate", json=form)).is_success
         await wait_until(lambda: datetime.now(UTC) > sunset, timeout=10)

@@ -10,6 +10,7 @@ import pytest
 from broker.cli.main import parser
 from broker.control.product_lives import ProductLives
 from broker.model.facts import Fact, FactType
+from broker.policy import documents
 from tests.unit.api.conftest import NOW, ROOT, World
 from tests.unit.cli.conftest import Run
 from tests.unit.schema.test_compatibility import at_end, version
@@ -101,7 +102,8 @@ def test_an_agreement_is_drafted_on_the_next_version_and_what_needs_a_decision_i
     assert run(*move, "--dry-run", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     held = world.entry("parkeren").document
-    assert shown["document"] == {**held, "id": "parkeren-v2", "product": "persoon.v2", "version": 1}
+    same = documents.agreement_document(documents.agreement(held))
+    assert shown["document"] == {**same, "id": "parkeren-v2", "product": "persoon.v2", "version": 1}
     assert (shown["drafted"], shown["undecided"], world.agreements.calls) == (False, [], [])
     assert run(*move, "--id", "parkeren-twee") == 0
     assert (

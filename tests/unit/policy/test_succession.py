@@ -56,6 +56,15 @@ def within(path: str, gone: str) -> Edit:
     return edit
 
 
+def always_there(path: str) -> Edit:
+    def edit(document: dict[str, Any]) -> None:
+        known = field(document, path)
+        known["type"] = "string"
+        del known["default"]
+
+    return edit
+
+
 def at_most(count: int) -> Edit:
     return change("naam.voornamen", maxItems=count)
 
@@ -84,7 +93,7 @@ REASONS: list[tuple[str, Edit, str, Reason]] = [
     ),
     (
         "always there",
-        change("verblijfplaats.straatnaam", type="string", default="-"),
+        always_there("verblijfplaats.straatnaam"),
         "verblijfplaats.straatnaam",
         Reason.CONSTRAINT_STRICTER,
     ),
