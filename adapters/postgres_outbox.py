@@ -97,9 +97,9 @@ class Outbox:
             return
         writing = await self._writers()  # after the head was seen: not the other way about
         if writing:
-            while rows := _unbroken(await self._page(self._between(after, head)), after, self.words.position):
-                yield rows
-                after += len(rows.rows)
+            while (page := _unbroken(await self._page(self._between(after, head)), after, self.words.position)).rows:
+                yield page
+                after += len(page.rows)
             if not await self._over(writing):
                 return
         while (page := await self._page(self._between(after, head))).rows:

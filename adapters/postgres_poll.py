@@ -42,6 +42,8 @@ class PostgresPoll:
     facts: Mapping[str, int] = field(default_factory=dict)
     """What whoever runs it should know of the source: of a slot, how far it lags (bytes of log)."""
     _reached: Place | None = field(default=None, init=False)
+    _returned: Place | None = field(default=None, init=False)
+    """Where the last wait ended, for one that would end at once again and again."""
 
     @property
     def name(self) -> str:
@@ -90,8 +92,12 @@ class PostgresPoll:
         async with session(self.form, self.mapping.file.parent) as opened:
             await opened.table(SQL("LISTEN {}").format(Identifier(self.form.listen)))
             outbox = await Outbox.of(self.form.outbox, opened)
-            waits = await outbox.waits(self._reached or Place())
-            await opened.notified(min(_SHORTEST_S, within_s) if waits else within_s)
+            reached = self._reached or Place()
+            if not await outbox.waits(reached):
+                await opened.notified(within_s)
+            elif self._returned == reached:  # what is there is held back by who still writes
+                await opened.notified(min(_SHORTEST_S, within_s))
+            self._returned = reached
 
     @property
     def announces(self) -> bool:

@@ -55,11 +55,13 @@ class Database:
                 found = connection.execute(statement)  # type: ignore[call-overload]
             return list(found.fetchall()) if found is not None and found.description else []
 
-    def mapping(self, words: str, beside: str = "", user: str = "register", fields: str = FIELDS) -> str:
+    def mapping(
+        self, words: str, beside: str = "", user: str = "register", fields: str = FIELDS, name: str = "werken"
+    ) -> str:
         """A mapping that reads this database."""
         place = f"host: 127.0.0.1, port: {self.server.port}, database: {self.name}, user: {user}"
         return (
-            "adapter: werken\nproduct: hinder.v1\norganisation: gipod\n"
+            f"adapter: {name}\nproduct: hinder.v1\norganisation: gipod\n"
             f"source: {{kind: postgres, {place}, password: {{env: {PASSWORD}}}, {words}}}\n"
             f"id: nummer\n{beside or 'recordedAt: gewijzigd'}\n{fields}"
         )

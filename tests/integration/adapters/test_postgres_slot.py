@@ -44,7 +44,7 @@ def slot(register: Database, tmp_path: Path) -> Any:
     words = f"slot: {register.name}, publication: naar_buiten, table: werken"
 
     def made(more: str = "", beside: str = "") -> Any:
-        return register.adapter(tmp_path, words + more, beside)
+        return register.adapter(tmp_path, words + more, beside, name="given")
 
     yield made
     register.run("SELECT pg_drop_replication_slot(':slot')", slot=register.name)
@@ -93,15 +93,15 @@ async def test_a_reading_goes_on_behind_any_item_and_the_slot_moves_only_behind_
     register, slot, monkeypatch
 ) -> None:
     monkeypatch.setattr(postgres_slot, "FIRST_MESSAGES", 7)
-    for first in range(0, 30, 10):
-        register.run("INSERT INTO werken SELECT generate_series(:first, :first + 9)", first=first)
+    for first in range(0, 12, 4):
+        register.run("INSERT INTO werken SELECT generate_series(:first, :first + 3)", first=first)
     adapter, start = slot(), confirmed(register)
     whole = [(int(item.source_id), cursor) async for item, cursor in adapter.changes(None)]
-    assert [number for number, _ in whole] == list(range(30))
+    assert [number for number, _ in whole] == list(range(12))
     assert confirmed(register) == start, "reading moves nothing"
     moved = []
     for number, cursor in whole:
-        assert [n for _, n, _ in (await read(adapter, cursor))[0]] == list(range(number + 1, 30))
+        assert [n for _, n, _ in (await read(adapter, cursor))[0]] == list(range(number + 1, 12))
         moved.append(confirmed(register))
     assert moved == sorted(moved)
     assert len(set(moved)) == 3 + (moved[0] == start), "after each whole transaction, and nowhere else"
