@@ -94,11 +94,14 @@ class LdesPoll:
         if (class_ := self._class()) is not None:
             found = set(graph.subjects(RDF.type, class_)) | deleted
         else:
-            found = set(graph.objects(None, _TREE.member)) or set(graph.subjects(URIRef(paths.version))) | deleted
+            versions = {term for term in graph.subjects(URIRef(paths.version)) if isinstance(term, URIRef)}
+            found = set(graph.objects(None, _TREE.member)) or versions | deleted
         return sorted(found, key=str)
 
     def _shown(self, graph: Graph | None, paths: Paths) -> Iterator[Node]:
-        for term in self._nodes(graph, paths) if graph is not None else ():
+        if graph is None:
+            return
+        for term in self._nodes(graph, paths):
             if (term, RDF.type, ACTIVITY.Delete) not in graph:
                 yield Node(graph, term)
 

@@ -11,7 +11,7 @@ import posixpath
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -28,6 +28,7 @@ from broker.model import ssh_keys
 _PIECE = 1 << 18
 _MOST_ENTRIES, _DEEPEST = 20_000, 20
 _ALIVE_S = 15
+_LAST_S = 2.0
 _NOT_THERE = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory)
 _NOT_ALLOWED = (asyncssh.SFTPPermissionDenied,)
 
@@ -95,6 +96,9 @@ class SftpFiles:
             yield await self._listed(sftp, suffixes)
         finally:
             connection.abort()
+            with suppress(TimeoutError, asyncssh.Error, OSError):
+                async with asyncio.timeout(_LAST_S):
+                    await connection.wait_closed()  # so that nothing of it goes on in the caller's loop
 
     async def _listed(self, sftp: asyncssh.SFTPClient, suffixes: frozenset[str]) -> "_Visit":
         async with _judged(self.timeout_s):
@@ -107,20 +111,20 @@ class SftpFiles:
             folder, waiting, seen = self.place.path, [""], 0
             while waiting:
                 below = waiting.pop()
-                async with _judged(self.timeout_s * 10):
-                    entries = [entry async for entry in sftp.scandir(posixpath.join(folder, below))]
-                seen += len(entries)
-                if seen > _MOST_ENTRIES or len(found) > MOST_FILES:
-                    raise Invalid(f"the source has more than {MOST_FILES} files: move away what was read, oldest first")
-                for entry in entries:
-                    name = str(entry.filename)
-                    path = posixpath.join(below, name)
-                    if name in {"", ".", ".."} or "/" in name:
-                        continue
-                    if _kind(entry.attrs) == stat.S_IFDIR and path.count("/") < _DEEPEST:
-                        waiting.append(path)
-                    elif _kind(entry.attrs) == stat.S_IFREG and wanted(PurePosixPath(name), suffixes):
-                        found.append(_told(path, entry.attrs))
+                async with _judged(self.timeout_s * 10, within=bool(below)):
+                    async for entry in sftp.scandir(posixpath.join(folder, below)):
+                        seen += 1
+                        if seen > _MOST_ENTRIES or len(found) > MOST_FILES:
+                            break
+                        path, kind = posixpath.join(below, str(entry.filename)), _kind(entry.attrs)
+                        if not _is_name(str(entry.filename)):
+                            continue
+                        if kind == stat.S_IFDIR and path.count("/") < _DEEPEST:
+                            waiting.append(path)
+                        elif kind == stat.S_IFREG and wanted(PurePosixPath(path), suffixes):
+                            found.append(_told(path, entry.attrs))
+                if seen > _MOST_ENTRIES:
+                    raise Invalid(f"the source has more than {_MOST_ENTRIES} entries: move away what was read")
         return _Visit(sftp, folder, in_order(found), self.most_bytes, self.timeout_s)
 
 
@@ -146,19 +150,15 @@ class _Visit:
             left = file.size
             async with _judged(self.timeout_s, within=True):
                 opened = await self.sftp.open(path, "rb", encoding=None)
-            try:
-                while left:
-                    async with _judged(self.timeout_s, within=True):
-                        piece = await opened.read(min(left, _PIECE))
-                    if not piece:
-                        break
-                    await asyncio.to_thread(kept.write, piece)
-                    left -= len(piece)
+            while left:
                 async with _judged(self.timeout_s, within=True):
-                    await opened.close()
-                    now = await self.sftp.lstat(path)
-            finally:
-                await asyncio.to_thread(kept.flush)
+                    piece = await opened.read(min(left, _PIECE))
+                if not piece:
+                    break
+                left -= await asyncio.to_thread(_kept, kept, piece)
+            async with _judged(self.timeout_s, within=True):
+                await opened.close()
+                now = await self.sftp.stat(path)
             changed = _told(file.name, now) != file
             if left or (changed and (now.size or 0) <= file.size):
                 raise Retriable("a file of the source was changed while it was read")
@@ -192,8 +192,24 @@ class _TooLarge:
         return False
 
 
+def _kept(copy: BinaryIO, piece: bytes) -> int:
+    try:
+        copy.write(piece)
+        copy.flush()
+    except OSError as error:
+        trouble = error.strerror or "OSError"
+    else:
+        return len(piece)
+    raise Retriable(f"a copy of a file of the source cannot be kept here ({trouble}): make room where TMPDIR points")
+
+
 def _told(name: str, facts: asyncssh.SFTPAttrs) -> Listed:
     return Listed(name, facts.size or 0, (facts.mtime or 0) * 1_000_000_000 + (facts.mtime_ns or 0))
+
+
+def _is_name(name: str) -> bool:
+    """Whether it names something in its folder: what a server says is not trusted."""
+    return name not in {"", ".", ".."} and "/" not in name
 
 
 def _kind(facts: asyncssh.SFTPAttrs) -> int:

@@ -36,7 +36,7 @@ def passed(verdicts: dict[str, Verdict]) -> None:
     assert len(outcomes(verdicts, Outcome.HELD)) >= 20
 
 
-@pytest.mark.parametrize("http", [False, True])
+@pytest.mark.parametrize("http", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_mapping_of_xml(tmp_path: Path, http: bool) -> None:  # noqa: FBT001 - a test's parameter
     (tmp_path / "mapping.yaml").write_text(MAPPING % "{kind: xml, items: werk, timeout_s: 5}")
     rows = "\n".join(

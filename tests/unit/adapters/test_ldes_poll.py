@@ -10,7 +10,6 @@ from adapters import ldes
 from adapters.mapped import Mapped, build, load_mapping
 from adapters.sdk import Broken, Change
 from broker.errors import Invalid, MappingRefused
-from tests.unit.adapters.conftest import values
 from tests.unit.adapters.loopback import Reply, serving
 from tests.unit.adapters.test_ldes import BASE, PREFIXES, member, node, site
 from tests.unit.adapters.wiring import schema
@@ -91,6 +90,7 @@ ADDRESS = """\
   gemeente.nis: {from: adres:heeftGemeentenaam/skos:notation, identifier: nis}
   gemeente.naam: adres:heeftGemeentenaam/adres:gemeentenaam@nl
   postinfo.postcode: adres:heeftPostinfo/adres:postcode
+  toegekendAan: {const: []}
 """
 MORE = f"""; adms:versionNotes "MobilityHindranceWasRegistered" ; dct:description "Werken in de Nevelhertendreef" ;
   gipod:gipodId "17" ; <https://data.vlaanderen.be/ns/mobiliteit#Inname.status> <{BASE}/status/vergund> ;
@@ -138,11 +138,13 @@ def told(items: list[tuple[Any, str]]) -> list[Any]:
     ]
 
 
-async def test_a_mapping_alone_makes_of_gipods_stream_what_our_program_does(adapter, written, drain, tmp_path) -> None:
+async def test_a_mapping_alone_makes_of_gipods_stream_what_our_program_does(
+    adapter, written, drain, tmp_path, roundtrip
+) -> None:
     written(member(1, more=MORE) + AROUND + member(2) + member(2, "2", at="2026-01-02T10:00:00Z"))
-    ours = values(await drain(ldes.build(str(tmp_path / "bron"))))
-    theirs = values(await drain(adapter(HINDRANCE, more=KIND)))
-    assert [value["kind"] for value in theirs] == ["snapshot", "added", "snapshot"]
+    ours = [roundtrip(item) for item, _ in await drain(ldes.build(str(tmp_path / "bron")))]
+    theirs = [roundtrip(item) for item, _ in await drain(adapter(HINDRANCE, more=KIND))]
+    assert [value["kind"] for value in theirs] == ["added", "snapshot", "snapshot"]
 
     def in_order(value: Any) -> dict[str, Any]:
         periods = sorted(value["perioden"], key=lambda period: period["begin"])
@@ -183,7 +185,7 @@ PATHS = [
     ("another-language", 'dct:description "b"@fr', "dct:description@nl", None),
     ("alternatives", 'dct:description "b"@fr', '["dct:description@nl", "dct:description@fr"]', "b"),
     ("several", 'dct:description "a"@nl , "b"@fr', "dct:description", "VALUE_NOT_TEXT"),
-    ("the-same-twice", 'm:a <urn:x> , <urn:y> . <urn:x> dct:description "a" . <urn:y> dct:description "a"', "m:a/dct:description", "VALUE_NOT_TEXT"),
+    ("the-same-twice", 'm:a <urn:x> , <urn:y> . <urn:x> dct:description "a" . <urn:y> dct:description "a"', "m:a/dct:description", "a"),
     ("nested", 'm:a [ m:b [ dct:description "a" ] ]', "m:a/m:b/dct:description", "a"),
     ("blank-node", "m:a [ m:b 1 ]", "m:a", "VALUE_NOT_TEXT"),
     ("inverse", 'm:z 1 . <urn:x> m:of <%s/1/1> ; dct:description "a"', "^m:of/dct:description", "a"),
