@@ -8,6 +8,7 @@ import pytest
 from broker.control.dev_signing import bring_into_force
 from broker.control.limits import set_limits
 from broker.control.product_lives import Announced, ProductLives
+from broker.control.term_keeper import Act, acts_of
 from broker.errors import Conflict, Invalid, NotFound, NotOffered
 from broker.model.agreement import State
 from broker.model.facts import FactType
@@ -117,6 +118,14 @@ async def test_after_the_sunset_no_agreement_is_requested_published_or_activated
     assert room.control.state.agreements["wacht"].state is not State.ACTIVE
     moved = await bring_into_force(room.agreements, document(id="op-twee", product=NEW), SUNSET)
     assert moved.state is State.ACTIVE
+
+
+async def test_who_keeps_the_terms_does_not_wait_for_one_that_begins_after_the_sunset(room) -> None:
+    after = {"start": (SUNSET + DAY).isoformat(), "end": None}
+    published = await bring_into_force(room.agreements, document(term=after), NOW)
+    assert [act for _, act in acts_of(room.control.state, published.id)] == [Act.ACTIVATE]
+    await lives(room).deprecate(SOURCE, OLD, TOLD, by=SOURCE)
+    assert list(acts_of(room.control.state, published.id)) == []
 
 
 async def test_after_the_sunset_what_is_in_force_is_suspended_resumed_and_amended(room) -> None:
