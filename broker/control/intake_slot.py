@@ -5,10 +5,12 @@ taking it ends whatever the holder before had open, so that what can then be rea
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Protocol
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError
 
 from broker.batches import Row, send_rows
 from broker.control.intake_keys import KnownRequests, Piece, encode
@@ -23,8 +25,13 @@ COMMIT_DEADLINE_S = 8.0
 _PATIENCE_S = 20.0
 """For one piece, its turn included: long enough to wait for one commit that is in doubt, and to take the slot again."""
 
-_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 """Before each further try; a slot is mostly lost to a process that needs it for some milliseconds."""
+
+_TROUBLE = (KafkaError, IllegalOperation, TimeoutError, KafkaUnavailable)
+"""A client that was fenced between two batches says of the second that it is in no transaction, and that is no `KafkaError`."""
+
+_UNCONFIRMED = "Kafka did not confirm the push: send it again with the same Idempotency-Key"
 
 
 class Clients(Protocol):
@@ -50,6 +57,7 @@ class Slot:
         self._producer: Any = None
         self._settled = False
         """Whether the slot is ours as far as we know, and the fate of all that we wrote is known."""
+        self._fenced: list[Any] = []
         self._tail: Tail | None = None
         self._turn = asyncio.Lock()
 
@@ -58,33 +66,40 @@ class Slot:
 
         Raises `KeyReused`, and `KafkaUnavailable` where it may or may not be there: the same again is safe.
         """
+        failed = "nothing yet"
         try:
             async with asyncio.timeout(_PATIENCE_S), self._turn:
-                for pause in _PAUSES_S:
+                for number in count():
+                    began = time.monotonic()
                     try:
                         return await self._once(request, piece, content, topic)
-                    except (KafkaError, TimeoutError, KafkaUnavailable):
-                        await asyncio.sleep(pause * (0.5 + self._random()))
-                await self._once(request, piece, content, topic)
-        except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable(
-                "Kafka did not confirm the push: send it again with the same Idempotency-Key",
-                operator=type(error).__name__,
-            ) from error
+                    except _TROUBLE as error:
+                        failed = type(error).__name__
+                    finally:
+                        await self._let_go()
+                    await asyncio.sleep(self._pause(number, time.monotonic() - began))
+        except TimeoutError as error:
+            raise KafkaUnavailable(_UNCONFIRMED, operator=failed) from error
 
     async def close(self) -> None:
         """Give up the clients."""
+        await self._let_go()
         if self._tail is not None:
             await self._tail.close()
         if self._producer is not None:
             await stop_quietly(self._producer)
 
+    def _pause(self, number: int, took_s: float) -> float:
+        """About as long as the try took, then longer: who took the slot from us needs as long, and must not lose it to us."""
+        return min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, took_s) * 2.0**number) * (0.5 + self._random())
+
     async def _once(self, request: bytes, piece: Piece, content: bytes, topic: str) -> None:
+        if await self._has(request, piece, content):
+            return  # whoever has the slot
         if not self._settled:
             await self._take()
-        await (await self._log()).read_to_head()
-        if self._known.has(request, piece, content):
-            return
+            if await self._has(request, piece, content):
+                return
         rows = encode(request, piece, content, self._now_ms())
         self._settled = False  # also where this is cut short
         async with asyncio.timeout(COMMIT_DEADLINE_S):
@@ -93,8 +108,13 @@ class Slot:
         for row in rows:
             self._known.apply(*row)  # read again later: the transaction's end may not be visible yet
 
+    async def _has(self, request: bytes, piece: Piece, content: bytes) -> bool:
+        """Whether the piece is written; that it is not is certain only to who holds the slot."""
+        await (await self._log()).read_to_head()
+        return self._known.has(request, piece, content)
+
     async def _take(self) -> None:
-        """Fence whoever had the slot; a producer in doubt is stopped only once its successor has fenced it (R2)."""
+        """Fence whoever had the slot, a producer of our own in doubt first of all (R2)."""
         successor = self._clients.transactional_producer(topics.intake_transactional_id(self._number))
         try:
             await successor.start()
@@ -104,7 +124,12 @@ class Slot:
         predecessor, self._producer = self._producer, successor
         self._settled = True
         if predecessor is not None:
-            await stop_quietly(predecessor)
+            self._fenced.append(predecessor)
+
+    async def _let_go(self) -> None:
+        """Stop the producers that were in doubt: later than the commit, since who waits for the slot counts on that to be soon."""
+        while self._fenced:
+            await stop_quietly(self._fenced.pop())
 
     async def _log(self) -> Tail:
         """What was written in the slot; its first reading is of the topic's two days."""
@@ -121,8 +146,8 @@ class Slot:
     async def _commit(self, topic: str, values: Sequence[bytes], rows: Sequence[tuple[bytes, bytes]]) -> None:
         producer, now = self._producer, self._now_ms()
         outputs: Sequence[tuple[str, int, Sequence[Row]]] = (
-            (topic, 0, [(None, value, ()) for value in values]),
-            (topics.INTAKE, self._number, [(key, value, ()) for key, value in rows]),
+            (topic, 0, [(None, value, []) for value in values]),
+            (topics.INTAKE, self._number, [(key, value, []) for key, value in rows]),
         )
         await producer.begin_transaction()
         sent = [

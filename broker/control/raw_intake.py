@@ -56,7 +56,7 @@ class RawIntake:
         await self._slots[slot_of(request)].write(request, piece, content_of(k_intake, pushed, piece), topic)
 
     async def _append(self, topic: str, values: Sequence[bytes]) -> None:
-        rows: Sequence[Row] = [(None, value, ()) for value in values]
+        rows: Sequence[Row] = [(None, value, []) for value in values]
         try:
             async with asyncio.timeout(_WRITE_S):
                 sent = await send_rows(self._producer, topic, 0, rows, timestamp_ms=self._now_ms())
