@@ -152,7 +152,7 @@ class _Visit:
                 opened = await self.sftp.open(path, "rb", encoding=None)
             while left:
                 async with _judged(self.timeout_s, within=True):
-                    piece = await opened.read(min(left, _PIECE))
+                    piece: bytes = await opened.read(min(left, _PIECE))
                 if not piece:
                     break
                 left -= await asyncio.to_thread(_kept, kept, piece)
