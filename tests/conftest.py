@@ -3,7 +3,7 @@
 import itertools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import settings
 from broker.kafka.admin import KafkaAdmin
 from broker.kafka.clients import KafkaAccess, KafkaClients
 from broker.kafka.local import LocalKafka
+from tests.postgres import Postgres, postgres
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,3 +57,10 @@ def unique() -> Callable[[str], str]:
     """Make names that no other test uses, nor another run on the same Kafka."""
     run, numbers = secrets.token_hex(3), itertools.count(1)
     return lambda prefix: f"{prefix}-{run}-{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One PostgreSQL for the whole session."""
+    with postgres() as server:
+        yield server

@@ -1,7 +1,7 @@
 """A mapping of an outbox passes the kit: what the kit does to its copy of the sample is done to a real table."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -12,7 +12,7 @@ from adapters.conformance.kit import Outcome
 from adapters.sdk import Adapter
 from tests.contract.conformance.playing import outcomes, played, schema_of
 from tests.databases import PASSWORD, Database, database
-from tests.postgres import postgres
+from tests.postgres import Postgres
 
 WORDS = "outbox: {table: uit, position: positie, payload: inhoud}"
 TABLE = "CREATE TABLE uit (positie bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, inhoud text NOT NULL)"
@@ -24,10 +24,9 @@ SELECT row FROM unnest(%(rows)s::text[]) WITH ORDINALITY AS told (row, number)
 """
 
 
-@pytest.fixture(scope="module")
-def register() -> Iterator[Database]:
-    with postgres() as server:
-        yield database(server, "register_1")
+@pytest.fixture
+def register(postgres_server: Postgres, unique: Callable[[str], str]) -> Database:
+    return database(postgres_server, unique("register"))
 
 
 def building(register: Database, mapping: Path) -> Callable[[str], Adapter]:

@@ -1,6 +1,6 @@
 """Adapters on a real Kafka: each test has an adapter name, products and a control log of its own."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from broker.model import topics, topology
 from broker.schema.avro import load_schema
 from tests.conftest import ROOT
 from tests.databases import Database, database
-from tests.postgres import Postgres, postgres
+from tests.postgres import Postgres
 from tests.reading import committed_records
 
 LANES = 4
@@ -115,13 +115,6 @@ def given(bench: Bench) -> Callable[[Sequence[Item]], Awaitable[Renamed]]:
         return await bench.renamed(Given(items))
 
     return over
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    """One PostgreSQL for the whole session."""
-    with postgres() as server:
-        yield server
 
 
 @pytest.fixture
