@@ -1,6 +1,6 @@
 """The life of a product version over HTTP: its owner launches, deprecates and ends it; each party reads what that asks of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.api.agreements import sees
 from broker.api.auth import SOURCE_OWNER, Caller, Principal
 from broker.api.services import Broker
-from broker.control.product_lives import NOTICE_DAYS, Announced, Concerned, concerned
+from broker.control.product_lives import NOTICE_DAYS, Announced, Concerned, all_concerned
 from broker.errors import Forbidden, NotFound
 from broker.model.product_life import Life
 from broker.policy.forms import Instant
@@ -95,8 +95,9 @@ async def show_succession(organisation: _Name, product: _Name, broker: Broker, c
     if (organisation, product) not in state.products:
         raise NotFound("no such product")
     life = state.lives.of(organisation, product)
-    found = () if life.deprecation is None else concerned(state, organisation, product, life.deprecation)
-    own = [each for each in found if sees(each.entry, caller)]
+    own: Sequence[Concerned] = ()
+    if life.deprecation is not None:
+        own = await all_concerned(state, organisation, product, life.deprecation, lambda entry: sees(entry, caller))
     return {"id": product, "source": organisation, **life_shown(life), "agreements": _all_shown(own)}
 
 

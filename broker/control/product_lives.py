@@ -4,6 +4,7 @@ Who may is the caller's to check: the owner of the source. A deprecation is one 
 in each stream on the version, and a sealed event. Nothing stops at the sunset: a protocol ends by what its parties do.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,10 @@ NOTICE_DAYS = 90
 
 _NAMED = 20
 """Agreements that a refusal names at most."""
+
+
+def _all(_entry: AgreementEntry) -> bool:
+    return True
 
 
 class Agreements(Protocol):
@@ -73,7 +78,7 @@ class ProductLives:
         life = await self._life(source, product)
         self._require_possible(source, product, life, told)
         made = Deprecation(self.now(), told.sunset, told.reason, told.successor, told.notice_days, -1)
-        return tuple(concerned(self.control.state, source, product, made))
+        return await all_concerned(self.control.state, source, product, made)
 
     async def deprecate(self, source: str, product: str, told: Announced, *, by: str) -> tuple[Concerned, ...]:
         """Announce the sunset of a version to everybody on it; returns what is asked of each agreement, by id.
@@ -144,13 +149,28 @@ class ProductLives:
         return self.control.state.lives.of(source, product)
 
 
-def concerned(state: ControlState, source: str, product: str, told: Deprecation) -> Iterator[Concerned]:
-    """Agreements on a version that are not over, by id, each with what the deprecation asks of it."""
+async def all_concerned(
+    state: ControlState, source: str, product: str, told: Deprecation, sees: Callable[[AgreementEntry], bool] = _all
+) -> tuple[Concerned, ...]:
+    """Agreements on a version that are not over and that `sees` lets pass, by id, each with what the deprecation asks of it.
+
+    Others are answered meanwhile: two texts of each are rendered.
+    """
+    found = []
+    for each in _concerned(state, source, product, told, sees):
+        found.append(each)
+        await asyncio.sleep(0)
+    return tuple(found)
+
+
+def _concerned(
+    state: ControlState, source: str, product: str, told: Deprecation, sees: Callable[[AgreementEntry], bool]
+) -> Iterator[Concerned]:
     old = _schema(state, source, product)
     new = None if told.successor is None else _schema(state, source, told.successor)
     for _, entry in sorted(state.agreements.items()):
         on = (entry.source, str(entry.document["product"])) == (source, product)
-        if not on or entry.state not in OPEN | IN_FORCE:
+        if not on or entry.state not in OPEN | IN_FORCE or not sees(entry):
             continue
         found = None if new is None else asked(entry, state, old, new)
         must = found is not None and found.text_must_change

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from broker.model.agreement import Agreement, AllOf, AnyOf, Constraint
 from broker.model.facts import ControlState
@@ -134,9 +135,15 @@ def grounds_of_fields(agreement: Agreement, old: Schema, new: Schema) -> tuple[G
     return (*grounds, *dict.fromkeys(each for each in more if (each.path, each.reason) not in known))
 
 
+@lru_cache(maxsize=16)
+def _changes(old: Schema, new: Schema) -> tuple[Change, ...]:
+    """Asked for every agreement on the product."""
+    return changes(old, new)
+
+
 def _touched(agreement: Agreement, old: Schema, new: Schema) -> tuple[tuple[str, Change], ...]:
     """Changes of the fields that an agreement uses, each with the path of the field."""
-    changed = changes(old, new)
+    changed = _changes(old, new)
     return tuple((path, change) for path in used(agreement) for change in changed if _touches(change, path))
 
 
