@@ -91,7 +91,7 @@ def spellings(text: str) -> Iterator[str]:
 
 
 async def by_place(stage: Stage, *agreements: str) -> dict[str, bytes]:
-    """Every topic of ours but the sources, with keys, values and headers, and every file but the keys; by name.
+    """Every topic of ours but the sources and what is raw, with keys, values and headers, and every file but the keys; by name.
 
     Of the deliveries those of `agreements`: what other tests put into force may release more. Kafka's own files hold the
     topics again, sources included, and are left out.
@@ -99,7 +99,8 @@ async def by_place(stage: Stage, *agreements: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     own = {stage.delivery_topic(agreement) for agreement in agreements}
     names = await stage.stack.site.admin.topics()
-    for name in sorted(name for name in names if not name.startswith(("source.", "delivery.", "__")) or name in own):
+    whole = ("source.", "raw.", "delivery.", "__")
+    for name in sorted(name for name in names if not name.startswith(whole) or name in own):
         parts: list[bytes] = []
         for message in await stage.read(name):
             parts += [message.key or b"", message.value or b"", *(part for _, part in message.headers)]
