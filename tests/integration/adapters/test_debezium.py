@@ -1,0 +1,294 @@
+"""A PostgreSQL table, read by a real Debezium, published by a mapping file alone and delivered: killed again and again, each change once."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from broker.cli.main import main
+from broker.kafka import leash
+from broker.model import topics
+from broker.model.identifiers import make_test_insz
+from broker.model.record import WIRE_HEADER_BYTES, header
+from broker.schema.reference import decode
+from broker.testing import wait_until
+from tests.connect import Connect
+from tests.postgres import Postgres, postgres
+from tests.stage import Stage, installation
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+ORGANISATION, NAME, PRODUCT = "rijksregister", "persoon-in-gent", "persoon.v1"
+TOPIC = topics.source(ORGANISATION, PRODUCT)
+MAPPING = """\
+adapter: register
+product: persoon.v1
+organisation: rijksregister
+source: {kind: raw, name: persoon-in-gent, form: debezium}
+id: nummer
+recordedAt: gewijzigd
+kind: {from: "@op", codes: {c: added, u: changed, r: snapshot}}
+fields:
+  insz: insz
+  naam.achternaam: naam
+  naam.voornamen: voornamen
+  geslacht: {from: geslacht, codes: {V: vrouwelijk, M: mannelijk}}
+  geboorte.datum: geboren
+  geboorte.plaats.nis: {const: "44021"}
+  geboorte.land.iso: {const: BE}
+  nationaliteiten: {const: []}
+  verblijfplaats.straatnaam: straat
+  verblijfplaats.gemeente.nis: /adres/gemeente/nis
+  verblijfplaats.gemeente.naam: /adres/gemeente/naam
+  verblijfplaats.land.iso: {const: BE}
+  statussen: {const: []}
+  gezinsleden: {const: []}
+  ouders: {const: []}
+  kinderen: {const: []}
+"""
+TABLE = """\
+CREATE TABLE public.persoon_in_gent (
+  nummer bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  insz text NOT NULL,
+  naam text NOT NULL,
+  voornamen text[] NOT NULL,
+  geslacht char(1) NOT NULL,
+  geboren date NOT NULL,
+  straat text NOT NULL,
+  adres jsonb NOT NULL DEFAULT '{"gemeente": {"nis": "44021", "naam": "Gent"}}',
+  dossier text NOT NULL DEFAULT '',
+  gewijzigd timestamp NOT NULL DEFAULT now()
+);
+ALTER TABLE public.persoon_in_gent ALTER dossier SET STORAGE EXTERNAL;
+"""
+BORN = date(1950, 1, 1)
+INSERT = """\
+INSERT INTO public.persoon_in_gent (insz, naam, voornamen, geslacht, geboren, straat, dossier)
+VALUES (%s, %s, %s, %s, %s, %s, repeat('dossier ', 2000))"""
+UPDATE = "UPDATE public.persoon_in_gent SET straat = %s, gewijzigd = now() WHERE insz = %s"
+DELETE = "DELETE FROM public.persoon_in_gent WHERE insz = %s"
+
+
+class Register:
+    """Writes the table, and remembers every state that it committed, by person: the street, or None for a deletion."""
+
+    def __init__(self, conninfo: str, seed: int) -> None:
+        self._conninfo = conninfo
+        self._random = Random(seed)
+        self._people = count(1)
+        self._versions = count(1)
+        self.history: dict[str, list[str | None]] = defaultdict(list)
+
+    @property
+    def alive(self) -> list[str]:
+        """Who is in the table."""
+        return [insz for insz, states in self.history.items() if states[-1] is not None]
+
+    async def change(self, number: int) -> None:
+        """So many transactions, some of several changes, some interleaved with another one."""
+        async with (
+            await psycopg.AsyncConnection.connect(self._conninfo) as one,
+            await psycopg.AsyncConnection.connect(self._conninfo) as other,
+        ):
+            for _ in range(number):
+                if len(self.alive) < 10 or self._random.random() < 0.3:
+                    await self._add(one, self._random.choice([1, 1, 3]))
+                elif self._random.random() < 0.15:
+                    await self._delete(one)
+                elif self._random.random() < 0.3:
+                    await self._interleaved(one, other)
+                else:
+                    await self._move(one, self._random.choice(self.alive), self._random.choice([1, 1, 2]))
+
+    async def _add(self, connection: Any, number: int) -> None:
+        """New people, by one statement."""
+        rows = []
+        for _ in range(number):
+            person = next(self._people)
+            insz, street = make_test_insz(BORN + timedelta(days=person), 1), self._street()
+            rows.append((insz, f"Fictief{person}", ["Ada", "Bo"], "M", BORN + timedelta(days=person), street))
+            self.history[insz].append(street)
+        async with connection.cursor() as cursor:
+            await cursor.executemany(INSERT, rows)
+        await connection.commit()
+
+    async def _move(self, connection: Any, insz: str, times: int) -> None:
+        for _ in range(times):
+            self.history[insz].append(street := self._street())
+            await connection.execute(UPDATE, (street, insz))
+        await connection.commit()
+
+    async def _interleaved(self, one: Any, other: Any) -> None:
+        """The transaction that began first is committed last."""
+        first, second = self._random.sample(self.alive, 2)
+        streets = self._street(), self._street()
+        await one.execute(UPDATE, (streets[0], first))
+        await other.execute(UPDATE, (streets[1], second))
+        await other.commit()
+        await one.commit()
+        self.history[second].append(streets[1])
+        self.history[first].append(streets[0])
+
+    async def _delete(self, connection: Any) -> None:
+        insz = self._random.choice(self.alive)
+        await connection.execute(DELETE, (insz,))
+        await connection.commit()
+        self.history[insz].append(None)
+
+    def _street(self) -> str:
+        return f"Straat {next(self._versions)}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Any:
+    with postgres() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with installation(tmp_path_factory.mktemp("debezium"), lanes=2) as made:
+        yield made
+
+
+async def datanuts(capfd: Any, stage: Stage, *words: str) -> str:
+    """What a command prints."""
+    capfd.readouterr()
+    assert await asyncio.to_thread(main, [*words, "--data-dir", str(stage.stack.home.root)]) == 0
+    return str(capfd.readouterr().out)
+
+
+async def connect(capfd: Any, stage: Stage, server: Postgres, home: Path) -> Connect:
+    """Connect as our commands configure it, with a user of PostgreSQL that can do no more than it needs."""
+    place = [ORGANISATION, NAME]
+    await datanuts(capfd, stage, "raw", "declare", *place, "--as", ORGANISATION)
+    await datanuts(
+        capfd, stage, "raw", "writer", *place, "--as", ORGANISATION, "--out", str(home / "writer.properties")
+    )
+    (home / "database.properties").write_text("password=van-debezium\n")
+    words = ["raw", "connector", *place, "--port", str(server.port), "--secrets", str(home)]
+    with psycopg.connect(server.conninfo, password=server.password, autocommit=True) as owner:
+        owner.execute("CREATE ROLE debezium LOGIN REPLICATION PASSWORD 'van-debezium'")
+        for statement in (await datanuts(capfd, stage, *words, "--sql")).splitlines():
+            owner.execute(statement.encode())
+    made = home / "connector.json"
+    made.write_text(await datanuts(capfd, stage, *words))
+    worker = json.loads(await datanuts(capfd, stage, *words, "--worker", "--json"))
+    return Connect(home, worker, made, f"{ORGANISATION}-{NAME}")
+
+
+@asynccontextmanager
+async def runner(stage: Stage, folder: Path) -> AsyncIterator[Any]:
+    """Starts `datanuts adapter run`, again after each call of what it gives; the last one ends with the block."""
+    command = [*stage.command("adapter")[:3], "adapter", "run", str(folder), "--every", "1", "--json"]
+    command += ["--data-dir", str(stage.stack.home.root)]
+    held: list[Process] = []
+
+    async def again() -> None:
+        if held:
+            assert held[-1].returncode is None
+            held[-1].kill()
+            await held[-1].wait()
+        held.append(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-S",
+                leash.__file__,
+                str(os.getpid()),
+                *command,
+                stdout=DEVNULL,
+                stderr=DEVNULL,
+                env={**os.environ, **stage.environment},
+            )
+        )
+
+    await again()
+    try:
+        yield again
+    finally:
+        if held[-1].returncode is None:
+            held[-1].kill()
+        await held[-1].wait()
+
+
+async def published(stage: Stage) -> dict[str, list[str | None]]:
+    """Every state that was published, by person, in order."""
+    text, k_lane = stage.schema(ORGANISATION, PRODUCT).text, {}
+    found: dict[str, list[str | None]] = defaultdict(list)
+    for record in await stage.read(TOPIC):
+        if record.value is None:
+            found[k_lane[record.key]].append(None)
+            continue
+        value = decode(text, record.value[WIRE_HEADER_BYTES:])
+        k_lane[record.key] = value["insz"]
+        found[value["insz"]].append(value["verblijfplaats"]["straatnaam"])
+    return found
+
+
+async def test_each_change_of_a_table_is_published_once_and_delivered(
+    stage: Stage, server: Postgres, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", server.password)
+    with psycopg.connect(server.conninfo, autocommit=True) as owner:
+        owner.execute(TABLE.encode())
+    register = Register(server.conninfo, 7)
+    await register.change(40)
+    # Of who was there before Debezium came, only the present state is known.
+    register.history = defaultdict(list, {insz: states[-1:] for insz, states in register.history.items() if states[-1]})
+    agreement = await stage.agreement("inwoners-gent")
+    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    debezium = await connect(capfd, stage, server, tmp_path)
+    async with stage.router(), runner(stage, tmp_path) as restart_runner:
+        try:
+            await debezium.start()
+            await debezium.running()
+            await wait_until(lambda: _as_told(stage, register), timeout=120, every=1)
+            for round_ in range(6):
+                changing = asyncio.create_task(register.change(60))
+                if round_ % 2:
+                    await asyncio.sleep(Random(round_).random())
+                    await restart_runner()
+                await changing
+                if not round_ % 2:
+                    await debezium.kill()
+                    await register.change(20)
+                    await debezium.start()
+                    await debezium.running()
+            await wait_until(lambda: _as_told(stage, register), timeout=180, every=1)
+        finally:
+            await debezium.kill()
+        await stage.drained(TOPIC)
+    delivered = await streets_delivered(stage, agreement)
+    assert delivered == {states[-1] for states in register.history.values() if states[-1] is not None}
+    keys = {record.key for record in await stage.read(topics.raw(ORGANISATION, NAME))}
+    assert keys <= {b"{}", None}
+
+
+async def _as_told(stage: Stage, register: Register) -> bool:
+    return await published(stage) == register.history
+
+
+async def streets_delivered(stage: Stage, agreement: str) -> set[str]:
+    """Streets of whom the agency knows now."""
+    entry = stage.stack.site.control.state.agreements[agreement]
+    egress = stage.stack.site.control.state.schemas[entry.egress_schema_id or 0].text
+    known: dict[bytes, str] = {}
+    for record in await stage.read(stage.delivery_topic(agreement)):
+        if record.value is None or header(record.headers, "ce_id") is None:
+            known.pop(record.key, None)
+        else:
+            known[record.key] = decode(egress, record.value[WIRE_HEADER_BYTES:])["verblijfplaats"]["straatnaam"]
+    return set(known.values())
