@@ -123,7 +123,7 @@ class Batch:
         self.summary.published += 1
         self.size += len(statement.value or b"")
         if change.value is not None:
-            self._seen(change.product).published(publication.mask(change.value))
+            self._seen(change.product).published(change.value, publication.mask)
         self._statements.append((publication, statement, self._hashes.event(item, content)))
 
     def _quarantine(self, broken: Broken) -> None:
@@ -147,7 +147,10 @@ class Batch:
         self.offered[product] = self.offered.get(product, NOTHING).plus(offered)
 
     def _seen(self, product: str) -> Observed:
-        return self.observed.setdefault(product, Observed())
+        seen = self.observed.get(product)
+        if seen is None:
+            seen = self.observed[product] = Observed()
+        return seen
 
     def _outcome(self, item: bytes) -> Outcome:
         stored = self.items.get(item) or self._known.get(item)

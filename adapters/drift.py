@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from adapters.presence import RECENT, Masks, Presence
+from adapters.presence import RECENT, MaskOf, Masks, Presence
 from adapters.publication import Publication
 from broker.batches import Row
 from broker.errors import Drifted
@@ -31,6 +31,9 @@ _REMEDY = {
     CODE: "{product}: {path} has codes that the mapping does not know: add them to its `codes`.",
 }
 _GO_ON = " Nothing more was published. A run with `drift: report` goes on, after which `drift: stop` stops for other drift only"
+_EACH, _ONE_IN = 800, 7
+"""In one transaction so many records are looked into each, and of what follows one in so many."""
+
 _BLOCK = 20
 _BLOCKS = WINDOW // _BLOCK
 
@@ -61,10 +64,11 @@ class Observed:
     taken: int = 0
     unmapped: list[tuple[int, str]] = field(default_factory=list)
 
-    def published(self, mask: int) -> None:
-        """A record with these paths."""
+    def published(self, value: Mapping[str, Any], mask_of: MaskOf) -> None:
+        """A record; of the many of a large transaction not each is looked into."""
         self.taken += 1
-        self.masks.add(mask)
+        if self.masks.number < _EACH or not self.taken % _ONE_IN:
+            self.masks.add(mask_of(value))
 
     def quarantined(self, reason: str, path: str) -> None:
         """An item that was set aside; `path` is one of the product's, or empty."""
