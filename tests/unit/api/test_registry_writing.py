@@ -65,6 +65,14 @@ async def post(http: httpx.AsyncClient, path: str, schema: str, who: str = "rijk
     return await http.post(path, json={"schema": schema, "schemaType": "AVRO"}, headers=bearer(who))
 
 
+async def test_a_next_version_is_declared_as_planned(office: Office, http: httpx.AsyncClient) -> None:
+    path = "/v1/products/rijksregister/persoon.v2"
+    form = {"schema": grown(), "planned": True}
+    assert (await http.put(path, json=form, headers=bearer("rijksregister"))).is_success
+    states = {name: office.log.state.lives.of(*name).state for name in office.log.state.products}
+    assert states == {("rijksregister", "persoon.v1"): "live", ("rijksregister", "persoon.v2"): "planned"}
+
+
 async def test_an_equal_schema_gets_its_id_back(office: Office, http: httpx.AsyncClient) -> None:
     turned = json.dumps(dict(reversed(json.loads(TEXT).items())))
     answer = await post(http, f"/subjects/{V1}/versions", turned)
