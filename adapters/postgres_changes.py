@@ -4,7 +4,7 @@ Rows have two columns more, as in a raw topic: `@op`, which is c (created), u (u
 and `@committed`, the instant of the commit.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -53,6 +53,8 @@ class Changes:
     mapping: ProductMapping
     slot: Slot
     fingerprint: str
+    wanted: Collection[str] = ()
+    """Columns that the mapping reads."""
     _relation: Relation | None = field(default=None, init=False)
 
     async def after(self, at: SlotCursor | None) -> Items:
@@ -175,4 +177,4 @@ class Changes:
 
     def _row(self, columns: Iterator[tuple[str, int, Cell]], operation: str, at: datetime) -> ChangeRow:
         more = {OPERATION: operation, COMMITTED: whole_seconds(at)}
-        return row_of(columns, self.slot.session.types, gone=operation == "d", **more)
+        return row_of(columns, self.slot.session.types, self.wanted, gone=operation == "d", **more)

@@ -15,20 +15,21 @@ START = Place()
 
 @dataclass(frozen=True, slots=True)
 class OutboxCursor:
-    """Behind a row of the outbox, as read under one mapping of one table."""
+    """Behind a row of the outbox, as read under one mapping of one table; `node` of the table's file."""
 
     fingerprint: str
     place: Place = START
+    node: int = 0
 
     @classmethod
     def of(cls, text: str | None, fingerprint: str) -> "OutboxCursor":
         """The cursor in `text`; the start where there is none, or where it is of another mapping or table."""
-        made = _read(text, fingerprint, 2)
-        return cls(fingerprint, Place(*made)) if made is not None else cls(fingerprint)
+        made = _read(text, fingerprint, 3)
+        return cls(fingerprint, Place(*made[:2]), made[2]) if made is not None else cls(fingerprint)
 
     def text(self) -> str:
         """The cursor as the runner keeps it."""
-        return _written(self.fingerprint, self.place.transaction, self.place.position)
+        return _written(self.fingerprint, self.place.transaction, self.place.position, self.node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ _LOOK_AGAIN_S = 0.05
 
 _ABOUT = SQL("""
     SELECT c.oid, c.relkind IN ('r', 'p'), a.attname IS NOT NULL,
-           coalesce(s.seqcache = 1 AND s.seqincrement > 0 AND NOT s.seqcycle, false), pg_is_in_recovery(), s.seqcache
+           coalesce(s.seqcache = 1 AND s.seqincrement > 0 AND NOT s.seqcycle, false), pg_is_in_recovery(), s.seqcache,
+           coalesce(pg_relation_filenode(c.oid), 0)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %s AND NOT a.attisdropped
       LEFT JOIN pg_sequence s ON s.seqrelid = pg_get_serial_sequence(format('%%I.%%I', n.nspname, c.relname), a.attname)::regclass
@@ -49,11 +50,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The outbox `words` over an open session; `oid` is the table's."""
+    """The outbox `words` over an open session; `oid` is the table's, `node` of its file: TRUNCATE gives it a new one."""
 
     words: OutboxTable
     session: Session
     oid: int
+    node: int
 
     @classmethod
     async def of(cls, words: OutboxTable, session: Session) -> "Outbox":
@@ -62,7 +64,7 @@ class Outbox:
         found = await session.ask(_ABOUT, (words.position, schema, name))
         if not found:
             raise Invalid(f"there is no table {schema}.{name} in this database: check its name and schema")
-        oid, is_table, has_position, drawn, standby, cache = found[0]
+        oid, is_table, has_position, drawn, standby, cache, node = found[0]
         if not is_table:
             raise Invalid(f"{words.table} is no table: name the table into which the source inserts")
         if not has_position:
@@ -71,7 +73,7 @@ class Outbox:
             raise Invalid(_unsafe(words, cache))
         if words.transaction is None and standby:
             raise Invalid("this server is a standby, which does not know who writes: name the primary")
-        return cls(words, session, oid)
+        return cls(words, session, oid, node)
 
     def behind(self, row: tuple[bytes | None, ...], names: tuple[str, ...]) -> Place:
         """The place behind a row that was read."""
@@ -79,9 +81,12 @@ class Outbox:
         position = int(row[names.index(words.position)] or b"0")
         return Place(int(row[names.index(words.transaction)] or b"0") if words.transaction else 0, position)
 
-    async def pages(self, after: Place) -> AsyncGenerator[Table, None]:
-        """Rows behind `after` that nothing can come before any more, in order."""
-        pages = self._by_position(after.position) if self.words.transaction is None else self._by_transaction(after)
+    async def pages(self, after: Place, node: int) -> AsyncGenerator[Table, None]:
+        """Rows behind `after`, as it was in a file `node`, that nothing can come before any more, in order."""
+        if self.words.transaction is None:
+            pages = self._by_position(after.position, emptied=node != self.node)
+        else:
+            pages = self._by_transaction(after)
         async for page in pages:
             yield page
 
@@ -89,11 +94,11 @@ class Outbox:
         """Whether there are rows behind `after`, safe or not."""
         return bool((await self._page(self._behind(after), 1)).rows)
 
-    async def _by_position(self, after: int) -> AsyncGenerator[Table, None]:
+    async def _by_position(self, after: int, *, emptied: bool) -> AsyncGenerator[Table, None]:
         head = await self._head()
-        if head < after:
-            after = 0  # it was emptied, and begins again
-        if head == after:
+        if emptied and head < after:
+            after = 0  # it counts from the start again; a clean-up that deleted the latest rows is none
+        if head <= after:
             return
         writing = await self._writers()  # after the head was seen: not the other way about
         if writing:

@@ -16,9 +16,9 @@ from adapters.postgres_changes import COMMITTED, OPERATION, Changes
 from adapters.postgres_cursor import OutboxCursor, SlotCursor
 from adapters.postgres_form import PostgresSource
 from adapters.postgres_outbox import Outbox, Place
-from adapters.postgres_session import Query, Session, Table, columns_of, named, session
+from adapters.postgres_session import Query, Session, Table, described, named, session
 from adapters.postgres_slot import Slot
-from adapters.postgres_values import MOST_DEPTH, row_of
+from adapters.postgres_values import MOST_DEPTH, columns_of, row_of
 from adapters.sdk import Broken, Item, SnapshotBegins, SnapshotEnds
 from adapters.sources import whole_seconds
 from broker.errors import Invalid, PoisonRecord, Retriable
@@ -107,7 +107,7 @@ class PostgresPoll:
     def findings(self) -> list[Finding]:
         """Columns of the mapping that the table or query lacks; raises `Invalid` where that cannot be seen."""
         try:
-            columns = columns_of(self.form, self.mapping.file.parent, self._whole(" LIMIT 0"))
+            columns = described(self.form, self.mapping.file.parent, self._whole(" LIMIT 0"))
         except Retriable as error:
             raise Invalid(str(error)) from None
         words = self.form.outbox
@@ -118,8 +118,8 @@ class PostgresPoll:
             lacking = [
                 (step.line, step.path, column)
                 for step in self.mapping.steps
-                for column in step.sources
-                if not column.startswith(("/", "@")) and column not in columns
+                for column in columns_of(step.sources)
+                if column not in columns
             ]
         told = f"there is no column `{{}}`; there are {', '.join(columns)}"
         return [Finding(number, path, told.format(column)) for number, path, column in lacking]
@@ -133,11 +133,11 @@ class PostgresPoll:
         outbox = await Outbox.of(self.form.outbox, opened)  # type: ignore[arg-type]
         at = OutboxCursor.of(cursor, self._fingerprint(outbox.oid))
         self._reached = at.place
-        async with aclosing(outbox.pages(at.place)) as pages:
+        async with aclosing(outbox.pages(at.place, at.node)) as pages:
             async for page in pages:
                 for cells in page.rows:
                     place = outbox.behind(cells, page.names)
-                    at = replace(at, place=place)
+                    at = replace(at, place=place, node=outbox.node)
                     yield self._item(page, cells, opened, f"{place.transaction}/{place.position}"), at.text()
                     self._reached = place
 
@@ -145,7 +145,7 @@ class PostgresPoll:
         slot = await Slot.of(self.form, opened)
         self.facts = slot.facts
         fingerprint = self._fingerprint(0)
-        changes = Changes(self.mapping, slot, fingerprint)
+        changes = Changes(self.mapping, slot, fingerprint, self._wanted())
         async with aclosing(changes.after(SlotCursor.of(cursor, fingerprint))) as items:
             async for item_and_cursor in items:
                 yield item_and_cursor
@@ -187,7 +187,13 @@ class PostgresPoll:
         return payload
 
     def _row(self, page: Table, cells: tuple[bytes | None, ...], opened: Session, **more: Any) -> ChangeRow:
-        return row_of(zip(page.names, page.types, cells, strict=True), opened.types, **more)
+        return row_of(zip(page.names, page.types, cells, strict=True), opened.types, self._wanted(), **more)
+
+    def _wanted(self) -> frozenset[str]:
+        """Columns that the rules read; none where they read a payload."""
+        if self.form.outbox is not None and self.form.outbox.payload is not None:
+            return frozenset()
+        return columns_of(source for step in self.mapping.steps for source in step.sources)
 
     def _whole(self, end: str = "") -> Query:
         if self.form.query is not None:

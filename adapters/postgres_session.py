@@ -144,7 +144,7 @@ async def session(form: PostgresSource, folder: Path) -> AsyncIterator[Session]:
         await connection.close()
 
 
-def columns_of(form: PostgresSource, folder: Path, query: Query) -> tuple[str, ...]:
+def described(form: PostgresSource, folder: Path, query: Query) -> tuple[str, ...]:
     """Names of a query's columns, asked while nothing else waits; raises `Retriable` and `Invalid`."""
     with _told(form), psycopg.connect(**connecting(form, folder)) as connection:
         return tuple(each.name for each in connection.execute(query).description or ())

@@ -22,6 +22,9 @@ _ABOUT = SQL("""
     SELECT current_setting('wal_level'), pg_is_in_recovery(),
            (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
            EXISTS (SELECT FROM pg_publication WHERE pubname = %s),
+           EXISTS (SELECT FROM pg_publication WHERE pubname = %s AND pubinsert AND pubupdate AND pubdelete AND pubtruncate),
+           EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE c.relkind = 'p' AND (n.nspname, c.relname) = (%s, %s)),
            EXISTS (SELECT FROM pg_publication_tables WHERE (pubname, schemaname, tablename) = (%s, %s, %s)),
            s.slot_name IS NOT NULL, s.plugin, s.database = current_database(), s.wal_status,
            s.confirmed_flush_lsn - '0/0'::pg_lsn, s.restart_lsn - '0/0'::pg_lsn
@@ -46,7 +49,9 @@ class Slot:
     async def of(cls, form: PostgresSource, session: Session) -> "Slot":
         """Raises `Invalid` with the SQL to run where something lacks, `PositionLost` where the server gave the slot up."""
         schema, name = parts_of(str(form.table))
-        found = await session.ask(_ABOUT, (form.publication, form.publication, schema, name, form.slot))
+        found = await session.ask(
+            _ABOUT, (*[form.publication] * 2, schema, name, form.publication, schema, name, form.slot)
+        )
         confirmed, kept = _checked(form, found[0])
         head = await session.ask(SQL("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn"))
         return cls(form, session, confirmed, kept, int(head[0][0]))
@@ -90,27 +95,39 @@ class Slot:
 
 def _checked(form: PostgresSource, found: tuple[Any, ...]) -> tuple[int, int]:
     """Where the slot stands, and from where on the log is kept."""
-    level, standby, may, published, member, there, plugin, here, status, confirmed, kept = found
-    table = ".".join(parts_of(str(form.table)))
+    level, standby, may, published, whole, in_parts, member, there, plugin, here, status, confirmed, kept = found
+    table, name = ".".join(parts_of(str(form.table))), form.publication
     create = f"SELECT pg_create_logical_replication_slot('{form.slot}', 'pgoutput')"
-    told = ""
-    if standby:
-        told = "this server is a standby: name the primary"
-    elif level != "logical":
-        told = "the server writes no logical log. Run: ALTER SYSTEM SET wal_level = 'logical'; then restart it"
-    elif not may:
-        told = f"the user may not read a replication slot. Run: ALTER ROLE {form.user} REPLICATION"
-    elif not published:
-        told = (
-            f"there is no publication {form.publication}. Run: CREATE PUBLICATION {form.publication} FOR TABLE {table}"
-        )
-    elif not member:
-        told = f"{table} is not in the publication. Run: ALTER PUBLICATION {form.publication} ADD TABLE {table}"
-    elif not there:
-        told = f"there is no slot {form.slot}. Run, after the publication was made: {create}"
-    elif plugin != "pgoutput" or not here:
-        told = f"slot {form.slot} is of another database or plugin: name another one, and run {create}"
-    if told:
+    lacking = (
+        (standby, "this server is a standby: name the primary"),
+        (
+            level != "logical",
+            "the server writes no logical log. Run: ALTER SYSTEM SET wal_level = 'logical'; then restart it",
+        ),
+        (not may, f"the user may not read a replication slot. Run: ALTER ROLE {form.user} REPLICATION"),
+        (not published, f"there is no publication {name}. Run: CREATE PUBLICATION {name} FOR TABLE {table}"),
+        (
+            not whole,
+            (
+                f"the publication leaves out changes. Run: ALTER PUBLICATION {name} SET "
+                "(publish = 'insert, update, delete, truncate')"
+            ),
+        ),
+        (
+            in_parts and not member,
+            (
+                f"the publication tells of {table} by its partitions. Have {table} in it, and run: ALTER PUBLICATION {name} "
+                "SET (publish_via_partition_root = true)"
+            ),
+        ),
+        (not member, f"{table} is not in the publication. Run: ALTER PUBLICATION {name} ADD TABLE {table}"),
+        (not there, f"there is no slot {form.slot}. Run, after the publication was made: {create}"),
+        (
+            plugin != "pgoutput" or not here,
+            f"slot {form.slot} is of another database or plugin: name another one, and run: {create}",
+        ),
+    )
+    if told := next((text for wrong, text in lacking if wrong), ""):
         raise Invalid(told)
     if status == "lost" or confirmed is None or kept is None:
         raise PositionLost(

@@ -6,7 +6,7 @@ server's (`postgres_session`).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from psycopg.sql import SQL
 
 from adapters.change_row import ChangeRow
 from adapters.json_body import parsed
+from adapters.mapping_values import SELF
 from broker.errors import PoisonRecord
 
 Cell = bytes | str | None
@@ -73,8 +74,13 @@ class Types:
         return _MAKES.get(oid, str)(text)
 
 
-def row_of(columns: Iterable[tuple[str, int, Cell]], types: Types, *, gone: bool = False, **more: Any) -> ChangeRow:
-    """The row of columns (name, type, text); a text that is `str` is the reason why the column cannot be read."""
+def row_of(
+    columns: Iterable[tuple[str, int, Cell]], types: Types, wanted: Collection[str], *, gone: bool = False, **more: Any
+) -> ChangeRow:
+    """The row of columns (name, type, text); a text that is `str` is the reason why the column cannot be read.
+
+    One of `wanted` that is not among them is COLUMN_MISSING: a column that was renamed is no absent value.
+    """
     values, unreadable = dict[str, Any](more), dict[str, str]()
     for name, oid, cell in columns:
         if isinstance(cell, str):
@@ -84,7 +90,17 @@ def row_of(columns: Iterable[tuple[str, int, Cell]], types: Types, *, gone: bool
             values[name] = types.value(oid, cell)
         except PoisonRecord as poison:
             unreadable[name] = poison.reason
-    return ChangeRow(values, gone=gone, unreadable=unreadable)
+    lacking = (name for name in wanted if name not in values and name not in unreadable)
+    return ChangeRow(values, gone=gone, unreadable={**unreadable, **dict.fromkeys(lacking, "COLUMN_MISSING")})
+
+
+def columns_of(sources: Iterable[str]) -> frozenset[str]:
+    """The columns that source paths begin at; those that a reader adds (`@…`) left out."""
+    first = (
+        source[1:].split("/")[0].replace("~1", "/").replace("~0", "~") if source[:1] == "/" else source
+        for source in sources
+    )
+    return frozenset(name for name in first if name != SELF and not name.startswith("@"))
 
 
 def _listed(text: str, made: Callable[[str], Any]) -> Any:

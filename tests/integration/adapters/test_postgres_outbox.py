@@ -121,6 +121,8 @@ async def test_a_reading_goes_on_behind_any_row_and_begins_again_for_another_map
     assert (await read(adapter, cursor))[0] == []
     other = register.adapter(tmp_path, ORDERS["position"], "recordedAt: gewijzigd\nkind: {const: added}")
     assert len((await read(other, cursor))[0]) == 450
+    register.run("DELETE FROM uitgaand WHERE positie > 400")
+    assert (await read(adapter, cursor))[0] == [], "a clean-up that keeps old rows does not make them new"
     register.run("TRUNCATE uitgaand RESTART IDENTITY", "INSERT INTO uitgaand (nummer) VALUES (7)")
     assert (await read(adapter, cursor))[0] == [7], "an outbox that was begun anew"
 
@@ -239,3 +241,11 @@ async def test_a_server_that_is_away_is_tried_again(register, outbox, tmp_path) 
     file.write_text(file.read_text().replace(f"port: {register.server.port}", "port: 9"))
     with pytest.raises(Retriable, match="cannot be reached"):
         await read(build(load_mapping(tmp_path, schema_of), None))
+
+
+async def test_a_column_that_was_renamed_is_no_absent_value(register, outbox) -> None:
+    adapter = outbox()
+    register.run("INSERT INTO uitgaand (nummer) VALUES (1)", "ALTER TABLE uitgaand RENAME omschrijving TO tekst")
+    [(item, _)] = [pair async for pair in adapter.changes(None)]
+    assert isinstance(item, Broken)
+    assert (item.reason, item.path) == ("COLUMN_MISSING", "omschrijving")

@@ -97,6 +97,7 @@ async def test_a_run_that_is_killed_again_and_again_publishes_the_source(
     told, _ = await process.communicate()
     assert process.returncode == 0
     assert (b"slotLagBytes" in told) == (kind == "slot")
+    assert register.password not in told.decode() + (there.logs / "adapter-werken.log").read_text()
     assert killed >= rounds // 3
     clients, admin = KafkaClients(node.access), KafkaAdmin(node.access, replication=1)
     k_lane = FileKeyStore(there.root / "keys").get("lane")

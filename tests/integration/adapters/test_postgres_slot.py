@@ -196,3 +196,30 @@ async def test_a_publication_without_the_table_is_told(register, slot) -> None:
     register.run("ALTER PUBLICATION naar_buiten DROP TABLE werken")
     with pytest.raises(Invalid, match=r"ALTER PUBLICATION naar_buiten ADD TABLE public\.werken"):
         await read(slot())
+
+
+async def test_a_publication_that_leaves_something_out_is_told(register, slot) -> None:
+    register.run("ALTER PUBLICATION naar_buiten SET (publish = 'insert')")
+    with pytest.raises(Invalid, match="SET \\(publish = 'insert, update, delete, truncate'\\)"):
+        await read(slot())
+    register.run(
+        "ALTER PUBLICATION naar_buiten SET (publish = 'insert, update, delete, truncate')",
+        "ALTER PUBLICATION naar_buiten SET TABLE werken (nummer, gewijzigd)",
+        "INSERT INTO werken VALUES (1, 'a')",
+    )
+    assert (await read(slot()))[0] == [("COLUMN_MISSING", "omschrijving", None)]
+
+
+async def test_a_table_in_partitions_is_read_by_its_own_name(register, slot) -> None:
+    register.run(
+        "DROP TABLE werken",
+        "CREATE TABLE werken (nummer int PRIMARY KEY, omschrijving text, gewijzigd timestamptz DEFAULT now()) PARTITION BY HASH (nummer)",
+        "CREATE TABLE werken_0 PARTITION OF werken FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE TABLE werken_1 PARTITION OF werken FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "ALTER PUBLICATION naar_buiten ADD TABLE werken",
+    )
+    adapter = slot()
+    with pytest.raises(Invalid, match="publish_via_partition_root") as refused:
+        await read(adapter)
+    register.run(str(refused.value).split(": ")[-1], "INSERT INTO werken VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    assert (await read(adapter))[0] == [("added", 1, "a"), ("added", 2, "b"), ("added", 3, "c")]

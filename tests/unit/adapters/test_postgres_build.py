@@ -90,7 +90,7 @@ def test_a_strange_cursor_is_the_start(text: str | None) -> None:
 
 
 def test_a_cursor_is_read_as_it_was_written_and_holds_no_eleven_digits() -> None:
-    outbox = OutboxCursor("f", Place(85073003328, 85073003328))
+    outbox = OutboxCursor("f", Place(85073003328, 85073003328), 16_400)
     slot = SlotCursor("f", 85073003328, 85073003329, 7)
     assert OutboxCursor.of(outbox.text(), "f") == outbox
     assert SlotCursor.of(slot.text(), "f") == slot
