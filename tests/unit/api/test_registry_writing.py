@@ -69,8 +69,8 @@ async def test_a_next_version_is_declared_as_planned(office: Office, http: httpx
     path = "/v1/products/rijksregister/persoon.v2"
     form = {"schema": grown(), "planned": True}
     assert (await http.put(path, json=form, headers=bearer("rijksregister"))).is_success
-    states = {name: office.log.state.lives.of(*name).state for name in office.log.state.products}
-    assert states == {("rijksregister", "persoon.v1"): "live", ("rijksregister", "persoon.v2"): "planned"}
+    states = {each: office.log.state.lives.of("rijksregister", each).state for each in ("persoon.v1", "persoon.v2")}
+    assert states == {"persoon.v1": "live", "persoon.v2": "planned"}
 
 
 async def test_an_equal_schema_gets_its_id_back(office: Office, http: httpx.AsyncClient) -> None:
