@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from broker.errors import Invalid
 from broker.model.agreement import Agreement, AllOf, AnyOf, Constraint
 from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
@@ -112,13 +113,18 @@ class Asked:
 def asked(entry: AgreementEntry, state: ControlState, old: Schema, new: Schema) -> Asked:
     """What moving an agreement from `old` to `new` asks; texts are rendered under `state`, which knows both products.
 
-    `new` may be any later schema, also one that `compatibility` refuses. Raises `Invalid` where a text cannot be rendered.
+    `new` may be any later schema, also one that `compatibility` refuses. A draft that has no text yet, such as for a purpose
+    that nobody knows, is looked at by its fields only.
     """
-    agreement, text = documents.agreement(entry.document), agreed_text(entry, state)
+    agreement = documents.agreement(entry.document)
+    try:
+        text = agreed_text(entry, state)
+        after = render(moved(agreement, new.product, names(old, new)), state)
+    except Invalid:
+        text = after = ""
     grounds = (*_named(text, old.product), *grounds_of_fields(agreement, old, new))
     told = dict.fromkeys(change for _, change in _touched(agreement, old, new) if _reason(change, old, new) is None)
     for_programs = tuple(change for change in told if change.rule not in {Rule.FIELD_REMOVED, Rule.FIELD_ADDED})
-    after = render(moved(agreement, new.product, names(old, new)), state)
     return Asked(grounds, differing(text, after), for_programs)
 
 

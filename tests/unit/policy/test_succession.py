@@ -180,6 +180,13 @@ def test_a_text_that_names_the_product_must_change_and_the_articles_that_do_are_
     assert not found(nothing, text=UNNAMED.replace("bijlage", "persoon.v10")).text_must_change
 
 
+def test_a_draft_without_a_text_yet_stands_in_nobodys_way() -> None:
+    new, draft = version(within("naam", "voornamen")), replace(agreement(), purpose="nog-te-bepalen")
+    entry = AgreementEntry(draft.id, 1, State.DRAFT, documents.agreement_document(draft), None, AT, 1)
+    told = asked(entry, control(new), OLD, new)
+    assert ([each.reason for each in told.grounds], told.clauses) == ([Reason.FIELD_ABSENT], ())
+
+
 def test_the_articles_say_what_is_another_field_there() -> None:
     told = found(within("naam", "voornamen"), text=None)
     (data,) = [each for each in told.clauses if each.title == "Meegedeelde gegevens"]
