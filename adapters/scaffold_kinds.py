@@ -15,6 +15,8 @@ PORT = 8765
 
 Cell = str | list[str]
 
+_ONE_OR_LIST = ("{}", "( {} )")
+
 _TEST = '''"""The mapping on its sample: change both, and say here what must come out."""
 
 import json
@@ -120,8 +122,9 @@ def _turtle(name: str, rows: Sequence[Sequence[Cell]]) -> tuple[str, str]:
         for column, cell in zip(rows[0], row, strict=True):
             if column == "gewijzigd":
                 lines.append(f'  prov:generatedAtTime "{cell}"^^xsd:dateTime ;')
-            elif texts := _texts(cell):
-                lines.append(f"  bron:{column} {', '.join(json.dumps(text, ensure_ascii=False) for text in texts)} ;")
+            elif texts := [json.dumps(text, ensure_ascii=False) for text in _texts(cell)]:
+                # A list, because what a property has otherwise is a set, without an order.
+                lines.append(f"  bron:{column} {_ONE_OR_LIST[isinstance(cell, list)].format(' '.join(texts))} ;")
         lines[-1] = lines[-1].removesuffix(";") + "."
     return f"sample/{name}.ttl", "\n".join([*lines, ""])
 
