@@ -51,9 +51,9 @@ _ODD: tuple[Any, ...] = (
 """In place of one value of an example."""
 
 
-@schemathesis.serializer("application/pdf")
-def _pdf(_context: Any, value: Any) -> bytes:
-    """Nothing that a PDF could be made of: text."""
+@schemathesis.serializer("application/pdf", "application/x-ndjson")
+def _text(_context: Any, value: Any) -> bytes:
+    """Nothing that a PDF could be made of, and lines of anything: text."""
     return str(value).encode("utf-8", "surrogatepass")
 
 
