@@ -181,6 +181,7 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
             scaffold_postgres.words,
             scaffold_postgres.sample,
             split=False,
+            recorded_at="gewijzigd # when the source stated it",
             snapshot=False,
             test=scaffold_postgres.TEST,
             ready=scaffold_postgres.ready,
