@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from broker.cli.datadir import DataDir
+from broker.kafka import node_files
+from broker.kafka.clients import KafkaAccess, KafkaClients
 from broker.kafka.local import LocalKafka
+from broker.model import topics
 from broker.testing import wait_until
 from tests.conftest import ROOT
 
@@ -55,6 +58,16 @@ async def ended(process: Process) -> tuple[int | None, Any]:
     return process.returncode, json.loads(line)
 
 
+async def verified(home: DataDir) -> tuple[int | None, Any]:
+    command = [sys.executable, "-m", "broker.cli.main", "product", "verify", "stad-gent", "hinder.v1", "--json"]
+    clean = {name: text for name, text in os.environ.items() if "DATANUTS" not in name and "KAFKA" not in name}
+    return await ended(
+        await asyncio.create_subprocess_exec(
+            *command, "--data-dir", str(home.root), stdout=PIPE, stderr=PIPE, env=clean
+        )
+    )
+
+
 def batches(home: DataDir) -> int:
     log = home.logs / "adapter-example.log"
     return log.read_text().count('"adapter.batch"') if log.exists() else 0
@@ -83,3 +96,18 @@ async def test_a_source_is_published_once_and_a_run_can_be_interrupted_and_taken
     code, problem = await ended(polling)
     assert (code, problem["code"]) == (3, "FENCED")
     assert str(source) not in (home.logs / "adapter-example.log").read_text()
+
+    code, vouched = await verified(home)
+    assert (code, vouched["sound"], vouched["sealed"]) == (0, True, vouched["records"])
+    await forge(home)
+    code, found = await verified(home)
+    assert (code, found["sound"], found["unsealed"]) == (1, False, {"3": 1})
+    assert found["coordinates"]["unsealed"][0]["lane"] == 3
+
+
+async def forge(home: DataDir) -> None:
+    """Write to a source topic as only the operator could."""
+    held = node_files.load_identity(home.root / "kafka")
+    access = KafkaAccess(f"127.0.0.1:{held.port}", node_files.SUPER_USER, held.password)
+    async with KafkaClients(access).producer() as producer:
+        await producer.send_and_wait(topics.source("stad-gent", "hinder.v1"), b"forged", key=b"f" * 32, partition=3)

@@ -24,6 +24,8 @@ from broker.kafka.clients import KafkaClients
 from broker.kafka.local import LocalKafka
 from broker.model import topics
 from broker.model.keyed import lane_key
+from broker.model.record import header
+from broker.model.source_seal import decode_seal, record_leaf
 from broker.schema.avro import load_schema
 from broker.testing import wait_until
 from tests.conftest import ROOT
@@ -210,6 +212,26 @@ async def times(there: DataDir, node: LocalKafka, subjects: Iterable[str]) -> Co
     return found
 
 
+async def assert_sealed_once(node: LocalKafka, adapter: str) -> None:
+    """Every record that is in the adapter's seals is in its topic, as often as there, and none is in two seals."""
+    clients, admin = KafkaClients(node.access), KafkaAdmin(node.access, replication=1)
+    topic = topics.source("gipod", "hinder.v1")
+    seals = [
+        decode_seal(record.value)
+        for record in await committed_records(clients, admin, topics.seals("gipod", "hinder.v1"))
+    ]
+    own = [seal for seal in seals if seal.adapter == adapter]
+    assert [seal.number for seal in own] == list(range(1, len(own) + 1))
+    leaves = Counter(leaf for seal in own for leaf in seal.leaves)
+    others = {leaf for seal in seals if seal.adapter != adapter for leaf in seal.leaves}
+    published = Counter(
+        record_leaf(topic, header(record.headers, "ce_id") or b"", record.key, record.value)
+        for record in await committed_records(clients, admin, topic)
+    )
+    assert leaves == Counter({leaf: times for leaf, times in published.items() if leaf not in others})
+    assert set(leaves.values()) == {1}
+
+
 async def test_a_run_that_is_killed_again_and_again_publishes_the_source(home, source) -> None:
     (there, node), rows = home, 40_000
     for name, numbers in (("a.csv", range(rows // 2)), ("b.csv", range(rows // 2, rows))):
@@ -217,6 +239,10 @@ async def test_a_run_that_is_killed_again_and_again_publishes_the_source(home, s
     assert await killed(there, source.parent, "werken", 6) >= 2
     found = await times(there, node, (f"https://gent.example/id/{number}" for number in range(rows)))
     assert set(found.values()) == {1}
+    await assert_sealed_once(node, "werken")
+    code, told = await verify(there)
+    assert (code, told["sound"], told["sealed"]) == (0, True, told["records"])
+    assert told["records"] >= rows
 
 
 @pytest.mark.timeout(900)
@@ -229,3 +255,4 @@ async def test_so_does_one_over_sftp(home, server, tmp_path, rounds) -> None:
         (server.root / "in" / f"{number}.csv").write_text(HEAD + "".join(map(row, some)))
     assert await killed(there, tmp_path, "werken-sftp", rounds) >= rounds // 3
     assert set((await times(there, node, (f"https://gent.example/id/{name}" for name in names))).values()) == {1}
+    await assert_sealed_once(node, "werken-sftp")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.errors import Invalid
+from broker.model import topology
 from broker.model.source_seal import SourceSeal, decode_seal, record_leaf
 
 LEAVES = tuple(record_leaf("source.gipod.hinder.v1", b"%032x" % number, b"k", b"v") for number in range(3))
@@ -105,3 +106,10 @@ PARTS = st.tuples(
 @given(PARTS, PARTS)
 def test_two_records_share_a_leaf_only_if_they_are_the_same(one, other) -> None:
     assert (record_leaf(*one) == record_leaf(*other)) == (one == other)
+
+
+def test_seals_are_kept_for_ever_under_kafkas_own_time() -> None:
+    spec = topology.seals("gipod", "hinder.v1")
+    assert (spec.name, spec.partitions) == ("seals.gipod.hinder.v1", 1)
+    assert (spec.config["cleanup.policy"], spec.config["retention.ms"]) == ("delete", "-1")
+    assert spec.config["message.timestamp.type"] == "LogAppendTime"
