@@ -89,8 +89,8 @@ class Slot:
                     if read is not None:
                         yield read
             if seen < most or seen == before:
-                return
-            most *= 2
+                return  # fewer than were asked for: there are no more
+            most = 2 * seen  # a transaction comes whole, so that there can be many more than were asked for
 
 
 def _checked(form: PostgresSource, found: tuple[Any, ...]) -> tuple[int, int]:

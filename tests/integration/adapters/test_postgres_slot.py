@@ -109,6 +109,17 @@ async def test_a_reading_goes_on_behind_any_item_and_the_slot_moves_only_behind_
         await read(adapter, whole[0][1])
 
 
+async def test_a_large_transaction_hides_none_behind_it(register, slot, monkeypatch) -> None:
+    monkeypatch.setattr(postgres_slot, "FIRST_MESSAGES", 7)
+    monkeypatch.setattr(postgres_changes, "WIDE", 0)
+    for first, last in ((1, 60), (61, 61), (62, 300), (301, 303), (304, 304)):
+        register.run("INSERT INTO werken SELECT generate_series(:first, :last)", first=first, last=last)
+    found, cursor = await read(slot())
+    assert [number for _, number, _ in found if number] == list(range(1, 305))
+    register.run("INSERT INTO werken VALUES (305)")
+    assert [number for _, number, _ in (await read(slot(), cursor))[0] if number] == [305]
+
+
 async def test_large_values_that_a_change_left_alone_never_become_empty(register, slot) -> None:
     adapter = slot()
     register.run(
