@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -53,6 +54,31 @@ fields:
   zones: {const: []}
   oorzaken: {const: []}
 """
+OF_XML = MAPPING.replace("adapter: werken", "adapter: werken-xml").replace(
+    "source: {kind: rest, items: lijst, paging: {by: body, at: volgende}}",
+    "source: {kind: xml, items: lijst/werk, paging: {by: body, at: '@volgende'}}",
+).replace("https://gent.example/id/", "https://gent.example/xml/")  # fmt: skip
+OF_A_STREAM = """\
+adapter: werken-stroom
+product: hinder.v1
+organisation: gipod
+source:
+  kind: ldes
+  member: m:Mobiliteitshinder
+  prefixes:
+    dct: http://purl.org/dc/terms/
+    prov: http://www.w3.org/ns/prov#
+    m: https://data.vlaanderen.be/ns/mobiliteit#
+id: .
+recordedAt: prov:generatedAtTime
+fields:
+  identificator: {template: "https://gent.example/stroom/{dct:isVersionOf}"}
+  versie: .
+  contactorganisaties: {const: []}
+  perioden: {const: []}
+  zones: {const: []}
+  oorzaken: {const: []}
+"""
 OF_OUR_EXIT = """\
 adapter: onze-uitgang
 product: hinder.v1
@@ -85,6 +111,17 @@ def of_rest(count: int) -> Answers:
         following = f"/?vanaf={start + PAGE}" if start + PAGE < count else None
         numbers = range(start, min(start + PAGE, count))
         return Reply({"lijst": [{"nummer": each, "gewijzigd": AT} for each in numbers], "volgende": following})
+
+    return answer
+
+
+def of_xml(count: int) -> Answers:
+    def answer(asked: Asked) -> Reply:
+        start = int(asked.query.get("vanaf", 0))
+        following = f" volgende='/?vanaf={start + PAGE}'" if start + PAGE < count else ""
+        numbers = range(start, min(start + PAGE, count))
+        items = "".join(f"<werk><nummer>{each}</nummer><gewijzigd>{AT}</gewijzigd></werk>" for each in numbers)
+        return Reply(f"<antwoord{following}><lijst>{items}</lijst></antwoord>".encode())
 
     return answer
 
@@ -142,6 +179,7 @@ class Source:
     topic: str
     subject: Callable[[int], str]
     first: int = 0
+    mapping: str = MAPPING
 
 
 SOURCES = {
@@ -151,7 +189,17 @@ SOURCES = {
         topics.source("digitaal-vlaanderen", "adres.v1"), lambda n: f"{SPACE}/{n}", 1,
     ),
     "ldes": Source(of_stream, "/", "ldes", "ldes", topics.source("gipod", "hinder.v1"), lambda n: f"{GIPOD}/{n}"),
+    "xml": Source(
+        of_xml, "/", "", "werken-xml", topics.source("gipod", "hinder.v1"),
+        lambda n: f"https://gent.example/xml/{n}", mapping=OF_XML,
+    ),
+    "stream": Source(
+        of_stream, "/", "", "werken-stroom", topics.source("gipod", "hinder.v1"),
+        lambda n: f"https://gent.example/stroom/{quote(f'{GIPOD}/{n}', safe='')}", mapping=OF_A_STREAM,
+    ),
 }  # fmt: skip
+KILLED = ("rest", "basisregisters", "ldes")
+"""Kinds that are killed in every run of the tests; the others are read by the same clients."""
 
 
 def schema_of(product: str) -> Any:
@@ -161,7 +209,7 @@ def schema_of(product: str) -> Any:
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_twice_is_once(bench, tmp_path, kind) -> None:
     source, count = SOURCES[kind], 3 * PAGE + 7
-    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    (tmp_path / "mapping.yaml").write_text(source.mapping)
     async with serving(source.answers(count)) as server:
         url = server.origin + source.path
         made = {"basisregisters": basisregisters.build, "ldes": ldes.build}.get(
@@ -246,13 +294,19 @@ def batches(home: DataDir, adapter: str) -> int:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("rounds", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("kind", "rounds"),
+    [
+        *((kind, 10) for kind in KILLED),
+        *(pytest.param(kind, 10, marks=pytest.mark.long) for kind in SOURCES if kind not in KILLED),
+        *(pytest.param(kind, 50, marks=pytest.mark.long) for kind in SOURCES),
+    ],
+)
 async def test_a_run_that_is_killed_again_and_again_publishes_the_source(
     home, tmp_path: Path, kind: str, rounds: int
 ) -> None:
     (there, node), source, draw = home, SOURCES[kind], Random(rounds)
-    (tmp_path / "mapping.yaml").write_text(MAPPING)
+    (tmp_path / "mapping.yaml").write_text(source.mapping)
     named, count, killed = [source.name or str(tmp_path)], 80 * rounds, 0
     async with serving(source.answers(count)) as server:
         url = server.origin + source.path
