@@ -134,17 +134,23 @@ class RawTopic:
 
 @dataclass(frozen=True, slots=True)
 class MessageFile:
-    """Messages in a file, one of JSON per line, instead of a topic: to try a mapping without Kafka."""
+    """Messages in a file, one of JSON per line, instead of a topic: to try a mapping without Kafka, and to have it certified.
+
+    A file's lines have no places of their own. So it is read whole until its end was reached, and again when it has another
+    number of lines.
+    """
 
     path: Path
     most_bytes: int
 
     async def read(self, start: int | None) -> AsyncGenerator[RawMessage | RawGap, None]:
-        """Lines from the number `start` on; a line that is too long is cut, and is no JSON then."""
+        """All lines, or none where all of them were read; one that is too long is cut, and is no JSON then."""
         lines = await asyncio.to_thread(self._lines)
+        if start == len(lines):
+            return
         written = int(self.path.stat().st_mtime * 1000)
-        for number in range(start or 0, len(lines)):
-            yield RawMessage(number, lines[number], written, number + 1)
+        for number, line in enumerate(lines, 1):
+            yield RawMessage(number, line, written, number if number == len(lines) else 0)
 
     def _lines(self) -> list[bytes]:
         with self.path.open("rb") as file:
