@@ -249,3 +249,30 @@ async def test_a_column_that_was_renamed_is_no_absent_value(register, outbox) ->
     [(item, _)] = [pair async for pair in adapter.changes(None)]
     assert isinstance(item, Broken)
     assert (item.reason, item.path) == ("COLUMN_MISSING", "omschrijving")
+
+
+async def test_a_session_that_the_server_ends_is_tried_again_behind_the_last_row(register, outbox) -> None:
+    register.run("INSERT INTO uitgaand (nummer) SELECT generate_series(1, 450)")
+    adapter, found = outbox(), list[tuple[int, str]]()
+
+    async def broken_off() -> None:
+        async for item, behind in adapter.changes(None):
+            found.append((int(item.source_id), behind))
+            if len(found) == 10:
+                register.run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'datanuts' AND datname = current_database()"
+                )
+
+    with pytest.raises(Retriable):
+        await broken_off()
+    rest, _ = await read(adapter, found[-1][1])
+    assert [number for number, _ in found] + rest == list(range(1, 451))
+
+
+async def test_a_statement_that_takes_too_long_is_given_up(register, outbox, tmp_path) -> None:
+    outbox()
+    words = 'query: "SELECT *, pg_sleep(20) FROM uitgaand", timeout_s: 1'
+    register.run("INSERT INTO uitgaand (nummer) VALUES (1)")
+    with pytest.raises(Retriable, match="raise `timeout_s`"):
+        await read(register.adapter(tmp_path, words, "recordedAt: gewijzigd\nsnapshot: true"))

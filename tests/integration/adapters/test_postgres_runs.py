@@ -28,7 +28,7 @@ from tests.reading import committed_records
 
 pytestmark = pytest.mark.timeout(300)
 
-FIRST = {"outbox": 0, "slot": 1_000_000}
+FIRST = {"outbox": 0, "slot": 500_000_000}
 """Numbers of each kind's own, since both are read under one name."""
 
 
@@ -75,11 +75,11 @@ async def test_a_run_that_is_killed_again_and_again_publishes_the_source(
     home, register, tmp_path: Path, kind: str, rounds: int
 ) -> None:
     (there, node), draw, killed = home, Random(rounds), 0
-    words, first = prepared(register, kind), FIRST[kind] + rounds * 10_000
+    words, first = prepared(register, kind), FIRST[kind] + rounds * 1_000_000
     (tmp_path / "mapping.yaml").write_text(register.mapping(words))
     table, count = {"outbox": "uitgaand", "slot": "werken"}[kind], 0
     for _ in range(rounds):
-        for size in (1, 150):  # transactions of one row, and of several
+        for size in (1, 2_000):  # transactions of one row, and of more than a batch
             register.run(
                 "INSERT INTO :table (nummer, omschrijving) SELECT generate_series(:first, :last), 'werken'",
                 table=table,
