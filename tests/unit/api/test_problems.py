@@ -21,6 +21,7 @@ CANARY = "84021512345"
         (errors.TooLarge("x"), 413),
         (errors.SchemaRefused("CLASS", "insz", "x"), 422),
         (errors.AgreementRefused((("ABOVE_CEILING", "insz", "x"),)), 422),
+        (errors.KeyReused("x"), 422),
         (errors.Unauthenticated("x"), 401),
         (errors.Forbidden("x"), 403),
         (errors.NotFound("x"), 404),
