@@ -10,7 +10,8 @@ from adapters.mapping_errors import MappingRefused
 from adapters.postgres_cursor import OutboxCursor, SlotCursor, lsn
 from adapters.postgres_outbox import Place
 from adapters.postgres_session import connecting
-from broker.errors import Invalid
+from adapters.postgres_slot import _checked
+from broker.errors import Invalid, PositionLost
 from tests.databases import FIELDS
 from tests.unit.adapters.wiring import schema
 
@@ -96,3 +97,25 @@ def test_a_cursor_is_read_as_it_was_written_and_holds_no_eleven_digits() -> None
     assert SlotCursor.of(slot.text(), "f") == slot
     assert "85073003328" not in outbox.text() + slot.text()
     assert lsn(0x16_B374D848) == "16/B374D848"
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "told"),
+    [
+        ({0: "replica"}, Invalid, "ALTER SYSTEM SET wal_level = 'logical'"),
+        ({1: True}, Invalid, "name the primary"),
+        ({8: "test_decoding"}, Invalid, "run: SELECT pg_create_logical_replication_slot('s', 'pgoutput')"),
+        ({9: False}, Invalid, "is of another database"),
+        ({10: "lost"}, PositionLost, "max_slot_wal_keep_size"),
+        ({11: None}, PositionLost, "`initial: true`"),
+    ],
+)
+def test_what_a_server_says_of_itself(
+    tmp_path: Path, changed: dict[int, Any], error: type[Exception], told: str
+) -> None:
+    form = made(tmp_path, f"{PLACE}, slot: s, publication: p, table: t").form
+    good = ["logical", False, True, True, True, False, True, True, "pgoutput", True, "reserved", 16, 8]
+    assert _checked(form, tuple(good)) == (16, 8)
+    with pytest.raises(error) as refused:
+        _checked(form, tuple(changed.get(number, value) for number, value in enumerate(good)))
+    assert told in str(refused.value)
