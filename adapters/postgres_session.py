@@ -135,9 +135,7 @@ async def session(form: PostgresSource, folder: Path) -> AsyncIterator[Session]:
             connection = await psycopg.AsyncConnection.connect(**arguments)
     try:
         made = Session(form, connection, Types())
-        settings = {**_SETTINGS, "statement_timeout": f"{form.timeout_s}s"}
-        calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-        await made.ask(f"SELECT {calls}".encode())
+        await made.ask(_settings(form))
         made.types.learn(await made.ask(Types.QUESTION))
         yield made
     finally:
@@ -147,6 +145,7 @@ async def session(form: PostgresSource, folder: Path) -> AsyncIterator[Session]:
 def described(form: PostgresSource, folder: Path, query: Query) -> tuple[str, ...]:
     """Names of a query's columns, asked while nothing else waits; raises `Retriable` and `Invalid`."""
     with _told(form), psycopg.connect(**connecting(form, folder)) as connection:
+        connection.execute(_settings(form))
         return tuple(each.name for each in connection.execute(query).description or ())
     raise AssertionError  # for the type checker: an error was told
 
@@ -174,6 +173,12 @@ def connecting(form: PostgresSource, folder: Path) -> dict[str, Any]:
 def named(table: str) -> Composed:
     """A table in a statement."""
     return Composed([Identifier(*parts_of(table))])
+
+
+def _settings(form: PostgresSource) -> bytes:
+    settings = {**_SETTINGS, "statement_timeout": f"{form.timeout_s}s"}
+    calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {calls}".encode()
 
 
 @contextmanager
