@@ -17,7 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.raw_debezium import COMMITTED, event
 from broker.cli.main import main
+from broker.errors import PoisonRecord
 from broker.kafka import leash
 from broker.model import topics
 from broker.model.identifiers import make_test_insz
@@ -155,6 +157,8 @@ class Register:
 @pytest.fixture(scope="module")
 def server() -> Any:
     with postgres() as made:
+        with psycopg.connect(made.conninfo, password=made.password, autocommit=True) as owner:
+            owner.execute("CREATE ROLE debezium LOGIN REPLICATION PASSWORD 'van-debezium'")
         yield made
 
 
@@ -171,9 +175,9 @@ async def datanuts(capfd: Any, stage: Stage, *words: str) -> str:
     return str(capfd.readouterr().out)
 
 
-async def connect(capfd: Any, stage: Stage, server: Postgres, home: Path) -> Connect:
+async def connect(capfd: Any, stage: Stage, server: Postgres, home: Path, name: str = NAME) -> Connect:
     """Connect as our commands configure it, with a user of PostgreSQL that can do no more than it needs."""
-    place = [ORGANISATION, NAME]
+    place = [ORGANISATION, name]
     await datanuts(capfd, stage, "raw", "declare", *place, "--as", ORGANISATION)
     await datanuts(
         capfd, stage, "raw", "writer", *place, "--as", ORGANISATION, "--out", str(home / "writer.properties")
@@ -181,13 +185,12 @@ async def connect(capfd: Any, stage: Stage, server: Postgres, home: Path) -> Con
     (home / "database.properties").write_text("password=van-debezium\n")
     words = ["raw", "connector", *place, "--port", str(server.port), "--secrets", str(home)]
     with psycopg.connect(server.conninfo, password=server.password, autocommit=True) as owner:
-        owner.execute("CREATE ROLE debezium LOGIN REPLICATION PASSWORD 'van-debezium'")
         for statement in (await datanuts(capfd, stage, *words, "--sql")).splitlines():
             owner.execute(statement.encode())
     made = home / "connector.json"
     made.write_text(await datanuts(capfd, stage, *words))
     worker = json.loads(await datanuts(capfd, stage, *words, "--worker", "--json"))
-    return Connect(home, worker, made, f"{ORGANISATION}-{NAME}")
+    return Connect(home, worker, made, f"{ORGANISATION}-{name}")
 
 
 @asynccontextmanager
@@ -316,3 +319,73 @@ async def streets_delivered(stage: Stage, agreement: str) -> set[str]:
         else:
             known[record.key] = decode(egress, record.value[WIRE_HEADER_BYTES:])["verblijfplaats"]["straatnaam"]
     return set(known.values())
+
+
+TYPES = """\
+CREATE TABLE public.soorten (
+  nummer int PRIMARY KEY, klein smallint, groot bigint, waar boolean, dag date, moment timestamp, ogenblik timestamptz,
+  uur time, bedrag numeric(10, 2), getal numeric, reeks text[], dagen date[], boom jsonb, kenmerk uuid, leeg text, dossier text
+);
+ALTER TABLE public.soorten ALTER dossier SET STORAGE EXTERNAL;
+INSERT INTO public.soorten VALUES (
+  1, -2, 3000000000, true, '2000-02-29', '2026-07-01 08:30:00.25', '2026-07-01 08:30:00+02', '08:30', 12.50, -0.001,
+  '{a,"b c"}', '{2000-02-29}', '{"a": [1, {"b": "c"}]}', '6e9f1d0c-6a0e-4d0f-9d3c-0d6f6a1f0b11', NULL, repeat('dossier ', 2000)
+);
+"""
+READ = {
+    "nummer": 1,
+    "klein": -2,
+    "groot": 3_000_000_000,
+    "waar": True,
+    "dag": "2000-02-29",
+    "moment": "2026-07-01T08:30:00.250000",
+    "ogenblik": "2026-07-01T06:30:00.000000Z",
+    "uur": "08:30:00",
+    "bedrag": "12.50",
+    "getal": "-0.001",
+    "reeks": ["a", "b c"],
+    "dagen": ["2000-02-29"],
+    "boom": {"a": [1, {"b": "c"}]},
+    "kenmerk": "6e9f1d0c-6a0e-4d0f-9d3c-0d6f6a1f0b11",
+    "leeg": None,
+    "dossier": "dossier " * 2000,
+    "@op": "r",
+}
+
+
+async def test_a_real_debezium_says_of_each_type_what_we_read(
+    stage: Stage, server: Postgres, tmp_path: Path, capfd: Any
+) -> None:
+    with psycopg.connect(server.conninfo, password=server.password, autocommit=True) as owner:
+        owner.execute(TYPES.encode())
+        debezium = await connect(capfd, stage, server, tmp_path, "soorten")
+        owner.execute("ALTER TABLE public.soorten REPLICA IDENTITY DEFAULT")
+        try:
+            await debezium.start()
+            await wait_until(lambda: _changes(stage, 1), timeout=150, every=0.5)
+            owner.execute("UPDATE public.soorten SET klein = 4, dag = 'infinity' WHERE nummer = 1")
+            owner.execute("DELETE FROM public.soorten")
+            owner.execute("TRUNCATE public.soorten")
+            await wait_until(lambda: _changes(stage, 4), timeout=60, every=0.5)
+        finally:
+            await debezium.kill()
+    read, updated, deleted, truncated = await _stated(stage)
+    row = event(read).row
+    assert {name: each for name, each in row.items() if name != COMMITTED} == READ
+    changed = event(updated).row
+    assert (changed["nummer"], changed["klein"], changed["@op"]) == (1, 4, "u")
+    assert changed.unreadable == {"dossier": "COLUMN_UNCHANGED", "dag": "DATE_INVALID"}
+    gone = event(deleted).row
+    assert (gone["nummer"], gone.gone, gone.get("reeks")) == (1, True, None)
+    with pytest.raises(PoisonRecord, match="TABLE_TRUNCATED"):
+        event(truncated)
+
+
+async def _stated(stage: Stage) -> list[Any]:
+    """Messages but for signs of life."""
+    raw = await stage.read(topics.raw(ORGANISATION, "soorten"))
+    return [stated for stated in (json.loads(record.value) for record in raw) if "op" in stated["payload"]]
+
+
+async def _changes(stage: Stage, number: int) -> bool:
+    return len(await _stated(stage)) >= number
