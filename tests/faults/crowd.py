@@ -22,7 +22,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self._numbers = (
-            make_test_insz(date(1930, 1, 1) + timedelta(days=day), serial)
+            make_test_insz(date(1930, 1, 2) + timedelta(days=day), serial)  # the day before is the published example's
             for day in count()
             for serial in range(1, 998)
         )
