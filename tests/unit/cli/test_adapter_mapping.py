@@ -40,11 +40,30 @@ def test_a_new_adapter_works_as_it_is(product: str, here: Path, capsys) -> None:
 
 
 def test_its_test_passes_as_generated(here: Path) -> None:
-    assert new() == 0
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "werken"]
+    kinds = ("csv", "ldes", "rest", "xml")
+    assert [new(f"van-{kind}", "hinder.v1", "--from", kind) for kind in kinds] == [0] * len(kinds)
+    folders = [f"van-{kind}" for kind in kinds]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *folders]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert "4 passed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["ldes", "xml"])
+def test_check_and_explain_work_with_each_kind(kind: str, here: Path, capsys, monkeypatch) -> None:
+    assert new("werken", "hinder.v1", "--from", kind) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["adapter", "run", "werken", "--dry-run", "--explain", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert (shown.count("record "), "20 read" in shown) == (3, True)
+    row = next(line for line in shown.splitlines() if " recordedAt " in line)
+    assert row.split()[:1] == row.split()[-1:] == ["2026-01-01T08:00:00Z"]
+    file = here / "werken/mapping.yaml"
+    file.write_text(file.read_text().replace("recordedAt: ", "recordedAt: //"))
+    assert main(["adapter", "check", "werken"]) == 1
+    assert "recordedAt: `//" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
