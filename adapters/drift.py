@@ -31,7 +31,7 @@ _REMEDY = {
     CODE: "{product}: {path} has codes that the mapping does not know: add them to its `codes`.",
 }
 _GO_ON = " Nothing more was published. A run with `drift: report` goes on, after which `drift: stop` stops for other drift only"
-_EACH, _ONE_IN = 800, 7
+_EACH, _ONE_IN = 200, 11
 """In one transaction so many records are looked into each, and of what follows one in so many."""
 
 _BLOCK = 20

@@ -13,7 +13,7 @@ from adapters.publication import Publication
 from broker.batches import Row
 from broker.model import topics
 from broker.model.record import header
-from broker.model.source_seal import SourceSeal, record_leaf
+from broker.model.source_seal import SourceSeal, leaves_of
 
 STATE = b"seals"
 """Key of the row beside the cursor: JSON {series, numbers: {product: number of its last seal}}."""
@@ -61,8 +61,9 @@ class Sealed:
         """
         numbers, rows = dict(self.numbers), dict[tuple[str, int], list[Row]]()
         for publication in publications:
+            leaf = leaves_of(publication.topic)
             leaves = [
-                record_leaf(topic, header(headers, "ce_id") or b"", key or b"", value)
+                leaf(header(headers, "ce_id") or b"", key or b"", value)
                 for (topic, _), written in outputs.items()
                 if topic == publication.topic
                 for key, value, headers in written

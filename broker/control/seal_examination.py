@@ -17,7 +17,7 @@ from broker.errors import Invalid
 from broker.model import topics
 from broker.model.record import header
 from broker.model.seal_keys import SealKeyBook
-from broker.model.source_seal import MOST_LEAVES, SourceSeal, decode_seal, record_leaf
+from broker.model.source_seal import MOST_LEAVES, SourceSeal, decode_seal, leaves_of
 
 MOST_COORDINATES = 100
 """Records of each kind whose coordinates are told: the first ones; all are counted."""
@@ -104,7 +104,7 @@ class Examination:
     """Takes records lane by lane in their order, then seals in theirs; `whole` where both are taken from their beginning."""
 
     def __init__(self, organisation: str, product: str, book: SealKeyBook, *, whole: bool) -> None:
-        self._topic = topics.source(organisation, product)
+        self._leaf = leaves_of(topics.source(organisation, product))
         self._organisation, self._product, self._book, self._whole = organisation, product, book, whole
         self._indices: dict[bytes, int] = {}
         self._copies: dict[bytes, list[int]] = {}
@@ -119,7 +119,7 @@ class Examination:
 
     def record(self, lane: int, record: Any) -> None:
         """One record of the product's topic."""
-        leaf = record_leaf(self._topic, header(record.headers, "ce_id") or b"", record.key or b"", record.value)
+        leaf = self._leaf(header(record.headers, "ce_id") or b"", record.key or b"", record.value)
         index = len(self._offsets)
         self._lanes.append(lane)
         self._offsets.append(record.offset)

@@ -15,7 +15,7 @@ A leaf's hash is no keyed digest of a record's values, but no guess can be tried
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -39,26 +39,26 @@ _NUMBERS = ("number", "leaves")
 _NAMES = frozenset((*_TEXTS, *_NUMBERS))
 
 
+def leaves_of(topic: str) -> Callable[[bytes, bytes, bytes | None], bytes]:
+    """`record_leaf` of one topic: of the id, the key and the value of its records."""
+    name = topic.encode()
+    head = _LEAF + len(name).to_bytes(4, "big") + name
+
+    def leaf(event_id: bytes, key: bytes, value: bytes | None) -> bytes:
+        parts = (head, len(event_id).to_bytes(4, "big"), event_id, len(key).to_bytes(4, "big"), key)
+        if value is None:
+            return leaf_hash(b"".join((*parts, _ABSENT)))
+        return leaf_hash(b"".join((*parts, len(value).to_bytes(4, "big"), value)))
+
+    return leaf
+
+
 def record_leaf(topic: str, event_id: bytes, key: bytes, value: bytes | None) -> bytes:
     """Leaf hash of one source record: of its topic, its `ce_id`, its Kafka key and its value (None: a deletion).
 
     Each part is behind its length (four bytes, big-endian; of an absent value all ones), so that no two records share one.
     """
-    body = _ABSENT if value is None else len(value).to_bytes(4, "big") + value
-    name = topic.encode()
-    return leaf_hash(
-        b"%b%b%b%b%b%b%b%b"
-        % (
-            _LEAF,
-            len(name).to_bytes(4, "big"),
-            name,
-            len(event_id).to_bytes(4, "big"),
-            event_id,
-            len(key).to_bytes(4, "big"),
-            key,
-            body,
-        )
-    )
+    return leaves_of(topic)(event_id, key, value)
 
 
 @dataclass(frozen=True, slots=True)

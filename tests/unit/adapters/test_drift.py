@@ -20,6 +20,21 @@ def journal() -> MemoryJournal:
     return MemoryJournal()
 
 
+@pytest.fixture(autouse=True)
+def every_record_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a transaction of no more than 200."""
+    monkeypatch.setattr(running, "MOST_ITEMS", 100)
+
+
+async def test_of_a_large_transaction_some_are_looked_into(journal: MemoryJournal, monkeypatch) -> None:
+    monkeypatch.setattr(running, "MOST_ITEMS", 4_000)
+    drift, _ = await run([*with_term(*range(4_000)), *without(*range(4_000, 8_000))], journal)
+    assert [each.path for each in drift] == ["validFrom"]
+    kept = json.loads(journal.state[b"drift/hinder.v1"])
+    assert kept["taken"] == 8_000
+    assert 500 < kept["records"] < 1_200
+
+
 def with_term(*numbers: int) -> list[Item]:
     return [works(number, validFrom="2026-01-01") for number in numbers]
 
@@ -97,9 +112,10 @@ async def test_a_mapping_can_have_it_stop_and_somebody_let_it_go_on(journal: Mem
     with pytest.raises(Drifted, match=r"hinder\.v1: validFrom") as stopped:
         await run(without(*range(500, 700)), journal, drift_stops=True)
     assert "drift: report" in str(stopped.value)
-    assert len(journal.rows("source.")) == 500, "what drifts is not published"
+    assert len(journal.rows("source.")) == 600, "with the 200th it drifts, and the transaction is not written"
     with pytest.raises(Drifted):
         await run(without(*range(500, 700)), journal, drift_stops=True)
+    assert len(journal.rows("source.")) == 600
     await run(without(*range(500, 700)), journal)
     assert len(journal.rows("source.")) == 700
     await run(without(*range(700, 750)), journal, drift_stops=True)
