@@ -144,9 +144,11 @@ async def serving(raw: Raw) -> AsyncIterator[httpx.AsyncClient]:
     nothing: dict[str, Any] = {each.name: None for each in fields(Services)}
     async with raw.process() as process:
         app = create_app(Services(**nothing | {"control": control, "raw_intake": process}))
-        async with served(app) as url:
-            async with httpx.AsyncClient(base_url=url, headers=bearer("source"), timeout=60, trust_env=False) as http:
-                yield http
+        async with (
+            served(app) as url,
+            httpx.AsyncClient(base_url=url, headers=bearer("source"), timeout=60, trust_env=False) as http,
+        ):
+            yield http
 
 
 def file_of(lines: Sequence[bytes]) -> dict[str, Any]:
