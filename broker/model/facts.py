@@ -124,7 +124,6 @@ _IDENTITY = frozenset(
         FactType.CLIENT_BOUND,
         FactType.CLIENT_UNBOUND,
         FactType.ISSUER_ROTATED,
-        FactType.RAW_DECLARED,
         *_MANDATE,
         *_ADAPTER,
         *_SEAL_KEY,
@@ -135,7 +134,7 @@ _STREAM = frozenset({FactType.REPLAY_REQUESTED, FactType.PRODUCT_HALTED, FactTyp
 
 _LIFE = frozenset({FactType.PRODUCT_LAUNCHED, FactType.PRODUCT_DEPRECATED, FactType.PRODUCT_ENDED})
 
-_QUARANTINE = frozenset({FactType.QUARANTINE_OPENED, FactType.QUARANTINE_RETRIED})
+_BY_SOURCE = frozenset({FactType.QUARANTINE_OPENED, FactType.QUARANTINE_RETRIED, FactType.RAW_DECLARED})
 
 _DECIDES_NOTHING = (
     _IDENTITY
@@ -151,7 +150,7 @@ _DECIDES_NOTHING = (
             FactType.REPLAY_REQUESTED,
             FactType.ANNOUNCED,
             *_PUSH,
-            *_QUARANTINE,
+            *_BY_SOURCE,
         }
     )
 )
@@ -394,8 +393,8 @@ class ControlState:
             return self._push(offset, fact)
         if fact.type in _IDENTITY:
             return self._identify(offset, fact)
-        if fact.type in _QUARANTINE:
-            return self._set_aside(offset, fact)
+        if fact.type in _BY_SOURCE:
+            return self._by_source(offset, fact)
         return self._rule(fact)
 
     def _step(self, offset: int, fact: Fact) -> bool:
@@ -443,8 +442,10 @@ class ControlState:
         book = self.drops if fact.type in _DROP else self.webhooks
         return book.take(_PUSH[fact.type], fact.data, agency, fact.at, offset)
 
-    def _set_aside(self, offset: int, fact: Fact) -> bool:
-        """What a source does about its quarantined records."""
+    def _by_source(self, offset: int, fact: Fact) -> bool:
+        """What a source does about its quarantined records, and where its programs may write."""
+        if fact.type is FactType.RAW_DECLARED:
+            return self.raw.declare(fact.data, fact.at, self.organisations)
         if fact.type is FactType.QUARANTINE_OPENED:
             return self.quarantine.open(fact.data, fact.by, fact.at)
         return self.quarantine.retry(fact.data, offset)
@@ -476,8 +477,6 @@ class ControlState:
             return self._vouch(offset, fact)
         if fact.type is FactType.ORGANISATION:
             self.organisations[data["id"]] = Organisation(data["id"], data["name"], data.get("ovo"), data.get("kbo"))
-        elif fact.type is FactType.RAW_DECLARED:
-            return self.raw.declare(data, fact.at, self.organisations)
         elif fact.type is FactType.CREDENTIAL:
             return self._credentials.issue(data, fact.at, fact.by)
         elif fact.type is FactType.CREDENTIAL_REVOKED:
