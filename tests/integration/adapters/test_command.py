@@ -59,7 +59,11 @@ async def ended(process: Process) -> tuple[int | None, Any]:
 
 
 async def verified(home: DataDir) -> tuple[int | None, Any]:
-    command = [sys.executable, "-m", "broker.cli.main", "product", "verify", "stad-gent", "hinder.v1", "--json"]
+    return await product(home, "verify", "stad-gent", "hinder.v1")
+
+
+async def product(home: DataDir, *words: str) -> tuple[int | None, Any]:
+    command = [sys.executable, "-m", "broker.cli.main", "product", *words, "--json"]
     clean = {name: text for name, text in os.environ.items() if "DATANUTS" not in name and "KAFKA" not in name}
     return await ended(
         await asyncio.create_subprocess_exec(
@@ -103,6 +107,12 @@ async def test_a_source_is_published_once_and_a_run_can_be_interrupted_and_taken
     code, found = await verified(home)
     assert (code, found["sound"], found["unsealed"]) == (1, False, {"3": 1})
     assert found["coordinates"]["unsealed"][0]["lane"] == 3
+    code, held = await product(home, "seal-key", "distrust", "stad-gent/1", "--since", "2026-01-01T00:00:00Z")
+    assert (code, held["distrusted"]) == (0, "2026-01-01T00:00:00Z")
+    code, keys = await product(home, "seal-key", "list", "stad-gent")
+    assert (code, [key["key"] for key in keys]) == (0, ["stad-gent/1", "stad-gent/2"])
+    code, found = await verified(home)
+    assert (code, found["sealed"], found["doubts"]) == (1, 0, {"SEAL_KEY_DISTRUSTED": found["seals"]})
 
 
 async def forge(home: DataDir) -> None:
