@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from aiokafka.errors import IllegalOperation
+
 from broker.model.record import Headers
 
 Row = tuple[bytes | None, bytes | None, Headers]
@@ -23,7 +25,10 @@ class Producer(Protocol):
 async def send_rows(
     producer: Producer, topic: str, partition: int, rows: Iterable[Row], *, timestamp_ms: int
 ) -> list[asyncio.Future[Any]]:
-    """Queue `rows` in their order; one answer per batch, to be awaited before anything is committed."""
+    """Queue `rows` in their order; one answer per batch, to be awaited before anything is committed.
+
+    Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
+    """
     sent: list[asyncio.Future[Any]] = []
     batch = producer.create_batch()
     for key, value, headers in rows:
@@ -37,7 +42,12 @@ async def send_rows(
 
 
 async def _queued(producer: Producer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
-    answer = await producer.send_batch(batch, topic, partition=partition)
+    try:
+        answer = await producer.send_batch(batch, topic, partition=partition)
+    except IllegalOperation:
+        # Something ended the transaction between two batches, as a new owner does; its end says what.
+        await asyncio.shield(producer._txn_manager.wait_for_transaction_end())  # type: ignore[attr-defined]  # noqa: SLF001 - it tells nobody else
+        raise
     # Where a later batch cannot be queued, nobody comes to await this one; what failed it is what failed the later one.
     answer.add_done_callback(lambda done: done.cancelled() or done.exception())
     return answer

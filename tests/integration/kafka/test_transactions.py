@@ -10,6 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError, NoOffsetForPartitionError,
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from confluent_kafka import Producer
 
+from broker.batches import send_rows
 from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaAccess, KafkaClients, know_topics
 from broker.testing import wait_until
@@ -93,6 +94,24 @@ async def test_a_successor_fences_the_owner_and_ends_its_open_transaction(
         assert (await reader.getone()).value == b"of the successor"
     finally:
         await successor.stop()
+        await owner.stop()
+
+
+async def test_an_owner_that_is_fenced_between_two_batches_is_told_so(
+    kafka_clients: KafkaClients, topic: str, unique: Callable[[str], str]
+) -> None:
+    name = unique("lane")
+    owner = kafka_clients.transactional_producer(name)
+    await owner.start()
+    try:
+        await owner.begin_transaction()
+        async with kafka_clients.transactional_producer(name):
+            [first] = await send_rows(owner, topic, 0, [(b"k", b"1", [])], timestamp_ms=0)
+            with pytest.raises(ProducerFenced):
+                await first
+            with pytest.raises(ProducerFenced):
+                await send_rows(owner, topic, 0, [(b"k", b"2", [])], timestamp_ms=0)
+    finally:
         await owner.stop()
 
 
