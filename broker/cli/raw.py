@@ -56,7 +56,7 @@ def _declare(given: argparse.Namespace) -> None:
     if given.json:
         machine(done)
         return
-    say(f"{done['topic']}: nobody may write it yet")
+    say(f"{done['topic']}: its owner pushes over HTTP (`datanuts raw push`); no connector may write it yet")
     say(f"next: datanuts raw writer {given.organisation} {given.name} --as {given.acting} --out writer.properties")
 
 
