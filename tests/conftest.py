@@ -20,6 +20,17 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays in one process where tests run in several (`pytest -n 2 --dist loadgroup`).
+
+    A file does, and so do all of tests/faults: each of its processes would have an installation under load, beside the
+    other's.
+    """
+    for item in items:
+        folder = item.path.relative_to(ROOT).parts[1]
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "faults" else str(item.path.relative_to(ROOT))))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real sample files beside the checkout; tests over it are skipped, loudly, where it is absent."""

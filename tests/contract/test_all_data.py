@@ -15,7 +15,7 @@ import pytest
 from adapters import registry
 from broker.cli.main import main
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent: NO adapter was tried on what public sources hold"),
     pytest.mark.timeout(300),

@@ -12,7 +12,7 @@ from rdflib.namespace import Namespace
 
 from tests.unit.policy.offered_products import SHAPES, written
 
-DATA = Path("/work/shared/data/dcat_ap_vl")
+DATA = Path(__file__).parents[3] / "shared" / "data" / "dcat_ap_vl"
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"{DATA} is absent: the catalogue was NOT compared with real ones"
 )

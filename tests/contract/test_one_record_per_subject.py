@@ -16,7 +16,7 @@ from tests.unit.adapters.test_magda import ANN, BOB, KIM, answer, person, reply
 from tests.unit.adapters.test_magda_services import PROOF, case, cases, member, parcel
 from tests.unit.schema.published_types import TYPES
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared" / "data"
 FOLDERS = ("magda", "association_registry")
 ARRAYS = {"diploma.v1": "bewijzen", "dossier.v1": "dossiers", "steunmaatregel.v1": "maatregelen"}
 RIGHT = f"""<StatusRechtOndersteuning><INSZ>{ANN}</INSZ><Maatregel><Code>VOP</Code></Maatregel>

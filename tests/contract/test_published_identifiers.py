@@ -22,7 +22,7 @@ from broker.model.identifiers import (
     read_insz,
 )
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"{DATA} is absent: NO identifier of a public source was checked"
 )

@@ -14,7 +14,7 @@ import pytest
 from adapters import bestuurseenheden, ipdc, ldes, magda, mandatarissen
 from adapters.sdk import Adapter, Change
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent: NO value was compared with its source")
 
 BUILD: dict[str, Callable[[str], Adapter]] = {

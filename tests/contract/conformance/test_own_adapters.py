@@ -12,7 +12,7 @@ from adapters.conformance.kit import Outcome, Verdict
 from adapters.sdk import Adapter
 from tests.contract.conformance.playing import SAMPLE, outcomes, played, schema_of
 
-DATA = Path("/work/shared/data")
+DATA = Path(__file__).parents[4] / "shared" / "data"
 MAPPING = """\
 adapter: werken
 product: hinder.v1

@@ -118,7 +118,11 @@ async def test_who_gets_what(gate: Gate, row: Row) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if "{agreement}" in row.template and not row.public], ids=str)
+@pytest.mark.parametrize(
+    "row",
+    [row for row in ROWS if "{agreement}" in row.template and not row.public],
+    ids=lambda row: row.operation,
+)
 async def test_a_foreign_agreement_and_an_unknown_one_look_the_same(gate: Gate, row: Row) -> None:
     for who in ALL - row.passes:
         foreign, unknown = await gate.ask(row, who), await gate.ask(row, who, agreement="bestaat-niet")

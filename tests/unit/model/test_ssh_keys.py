@@ -21,6 +21,7 @@ def test_a_comment_and_blanks_are_no_part_of_a_host_key(kind: str) -> None:
     "stated",
     ["", "x", "ssh-ed25519", "ssh-ed25519 AAAA", "sftp.gent.be " + line("ssh-ed25519"), "ssh-ed25519 é", line("ssh-ed448"),
      line("ssh-ed25519").replace("ssh-ed25519", "ssh-rsa"), line("ssh-ed25519") + "\n" + line("ssh-ed25519")],
+    ids=["empty", "word", "kind alone", "no key", "with a host", "not ascii", "kind unknown", "kind of another", "two"],
 )  # fmt: skip
 def test_what_is_no_host_key_is_refused(stated: str) -> None:
     with pytest.raises(Invalid, match="hostKey"):

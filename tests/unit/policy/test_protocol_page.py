@@ -215,7 +215,9 @@ def test_no_text_becomes_markup(log: Log) -> None:
     found = Page(html)
     for tag in ("script", "img", "b"):
         assert found.all(tag) == []
-    assert all(link["href"].startswith(("/protocollen", "/catalogus", "/v1/agreements/", "#")) for link in found.all("a"))
+    assert all(
+        link["href"].startswith(("/protocollen", "/catalogus", "/v1/agreements/", "#")) for link in found.all("a")
+    )
     assert "<script>alert(1)</script>" in found.text
 
 
