@@ -87,7 +87,7 @@ class Products:
             # No committed offset must always mean loss (design §5), so every lane has one before it hears of the topic.
             beginnings = {(source.name, lane): 0 for lane in range(self._lanes)}
             await self._positions.commit_offsets(topics.ROUTER_GROUP, beginnings)
-            data = {"id": parsed.product, "source": organisation, "schema": parsed.text}
+            data: dict[str, Any] = {"id": parsed.product, "source": organisation, "schema": parsed.text}
             data |= {"planned": True} if planned else {}
             await self._control.append(FactType.PRODUCT, f"product/{organisation}/{parsed.product}", data, by=by)
             return state.products[organisation, parsed.product]
