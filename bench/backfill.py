@@ -29,9 +29,9 @@ from broker.control.dev_signing import bring_into_force
 from broker.control.enforcement import Enforcement
 from broker.control.replays import Replays
 from broker.model import topics
-from broker.model.facts import Organisation, Product
 from broker.model.keyed import delivery_id, delivery_key, lane_key, lane_of
 from broker.model.record import Headers, SourceEnvelope, header, traceparent, wire_header
+from broker.model.registered import Organisation, Product
 from broker.routing.counts import Counts
 from broker.routing.lane import Lane
 from broker.routing.router import Router

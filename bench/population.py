@@ -16,10 +16,10 @@ from broker.control.dev_signing import bring_into_force
 from broker.control.limits import set_limits
 from broker.kafka.clients import KafkaClients
 from broker.model.agreement import Ceiling, FieldCeiling, Transform
-from broker.model.facts import Organisation, Product
 from broker.model.keyed import lane_key, lane_of
 from broker.model.purpose import Purpose, Purposes
 from broker.model.record import Headers, SourceEnvelope, traceparent, wire_header
+from broker.model.registered import Organisation, Product
 from broker.schema.avro import Schema, load_schema
 
 SOURCE, PRODUCT, PURPOSE = "rijksregister", "persoon.v1", "meting"

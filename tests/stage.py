@@ -30,8 +30,8 @@ from broker.control.keys import FileKeyStore
 from broker.kafka import leash
 from broker.kafka.local import LocalKafka
 from broker.model import topics
-from broker.model.facts import Organisation
 from broker.model.record import SourceEnvelope, traceparent
+from broker.model.registered import Organisation
 from broker.policy import documents, yamltext
 from broker.policy.standing import Standing
 from broker.routing.told import have_told

@@ -11,7 +11,7 @@ from broker.api.services import Broker
 from broker.errors import Forbidden, NotFound
 from broker.model import topics
 from broker.model.agreement_book import Event
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import Advice, AgreementEntry, Signature, Transition, awaited
 
 routes = APIRouter(prefix="/v1/agreements", tags=["agreements"])

@@ -21,8 +21,8 @@ from broker.api.client_certificates import shown_certificate
 from broker.api.identity.jws import LARGEST_TOKEN
 from broker.api.services import Broker, Services
 from broker.errors import Forbidden, Unauthenticated
+from broker.model.control_state import ControlState
 from broker.model.credentials import Credential
-from broker.model.facts import ControlState
 from broker.model.roles import AGENCY, CITIZEN, DPO, OPERATOR, OVER_ALL, READING, SOURCE_OWNER, SUPERVISOR
 from broker.telemetry import Event, log
 from broker.telemetry.safe import FromCode

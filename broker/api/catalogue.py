@@ -24,9 +24,10 @@ from broker.api.services import Broker, Services
 from broker.delivery import asyncapi, linked, turtle
 from broker.errors import NotFound
 from broker.model.agreement import State
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.quality import Quality
+from broker.model.registered import Product
 from broker.policy import dcat
 from broker.policy.limits import Limits, limits_of
 from broker.schema import publication

@@ -9,7 +9,7 @@ from broker.api.services import Broker
 from broker.control.limits import LimitChange, tag
 from broker.errors import Forbidden, NotFound
 from broker.model.agreement import Ceiling
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.policy import limit_documents
 from broker.policy.limits import effective_ceiling, limits_of, own_ceiling
 

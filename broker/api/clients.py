@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.api.auth import OPERATOR, Caller
 from broker.api.services import Broker, Clients, Services
 from broker.errors import NotFound
-from broker.model.facts import BoundClient
+from broker.model.registered import BoundClient
 
 routes = APIRouter(prefix="/v1/clients", tags=["identity"])
 

@@ -14,7 +14,7 @@ from broker.control.dossiers import Known
 from broker.delivery.streams import Egress, item, stream_of
 from broker.errors import NotFound
 from broker.model import topics
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/dossiers", tags=["dossiers"])
 

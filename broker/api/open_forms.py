@@ -17,7 +17,7 @@ from broker.api.agreements import Version as AnyVersion
 from broker.api.auth import Caller, caller_of
 from broker.api.services import Broker, Services
 from broker.errors import TooManyRequests, Unauthenticated
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents
 from broker.policy.limits import limits_of

@@ -17,7 +17,7 @@ from broker.api.auth import AGENCY, SOURCE_OWNER, Caller, Principal
 from broker.api.services import Broker
 from broker.errors import Forbidden, Invalid, NotFound
 from broker.model.agreement import Agreement
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents, questions
 from broker.policy.compare import compare

@@ -24,7 +24,7 @@ from broker.control.redecision import Redecided, Said, redecide
 from broker.delivery.trail import TracedReceipt
 from broker.errors import BrokerError, Conflict, Invalid, KafkaUnavailable, NotFound
 from broker.model.agreement import Agreement
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.policy import documents
 from broker.policy.calendar import instant_of
 from broker.policy.check import check

@@ -11,8 +11,9 @@ from broker.api.product_lives import life_shown
 from broker.api.services import Broker
 from broker.errors import NotFound
 from broker.model.agreement import Agreement
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import IN_FORCE
+from broker.model.registered import Product
 from broker.policy import documents, questions
 from broker.policy.growth import growth
 from broker.policy.limits import limits_of

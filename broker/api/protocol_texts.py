@@ -8,7 +8,7 @@ from broker.api.agreements import AgreementId, entry_for
 from broker.api.auth import Caller, Principal
 from broker.api.services import Broker
 from broker.errors import NotFound
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents
 from broker.policy.difference import difference

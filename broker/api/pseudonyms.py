@@ -9,7 +9,7 @@ from broker.api.agreements import AgreementId, entry_for
 from broker.api.auth import AGENCY, Caller, Principal
 from broker.api.services import Broker, PseudonymKey, Services
 from broker.errors import Forbidden
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 
 routes = APIRouter(prefix="/v1/agreements/{agreement}/pseudonyms", tags=["pseudonyms"])
 

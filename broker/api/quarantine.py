@@ -10,7 +10,7 @@ from broker.api.auth import SOURCE_OWNER, Caller, Principal
 from broker.api.services import Broker
 from broker.control.quarantine import Note, tallied
 from broker.errors import Forbidden
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.quarantine_book import Place
 
 routes = APIRouter(prefix="/v1/quarantine/{organisation}/{product}", tags=["quarantine"])

@@ -13,7 +13,7 @@ from broker.delivery.formats import Page
 from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Stream, stream_of
 from broker.errors import Halted, NotFound, PositionExpired, Stale, Unauthenticated
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.record import header
 from broker.model.roles import PROCESSOR
 from broker.telemetry import Event, log, record_spans

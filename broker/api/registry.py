@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse
 from broker.api.auth import Caller, Principal
 from broker.api.services import Broker
 from broker.model import topics
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
+from broker.model.registered import Product
 
 routes = APIRouter(tags=["registry"])
 

@@ -34,9 +34,10 @@ from broker.delivery.tally import DailyTally
 from broker.delivery.trail import TracedReceipt
 from broker.delivery.webhook_subscriptions import Webhooks
 from broker.model.agreement import Consent, GivenBy
+from broker.model.control_state import ControlState
 from broker.model.credentials import Credential
-from broker.model.facts import BoundClient, ControlState
 from broker.model.lifecycle import Advice, AgreementEntry, Signature
+from broker.model.registered import BoundClient
 from broker.policy.odrl_terms import BASE
 from broker.routing.rehearsal import Rehearsals
 

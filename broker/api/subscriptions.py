@@ -16,7 +16,7 @@ from broker.delivery.tally import DELIVERED, WITHHELD, Day
 from broker.errors import Conflict
 from broker.model import topics
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.push_book import Registration
 from broker.policy.calendar import instant_of, milliseconds

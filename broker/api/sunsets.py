@@ -6,7 +6,7 @@
 from datetime import UTC
 from email.utils import format_datetime
 
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 
 
 def sunset_headers(state: ControlState, agreement: str, *links: str) -> dict[str, str]:

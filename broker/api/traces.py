@@ -8,7 +8,7 @@ from broker.api.auth import OPERATOR, SUPERVISOR, Caller
 from broker.api.services import Broker, Span
 from broker.delivery.trail import TracedDecision, TracedReceipt
 from broker.errors import NotFound
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.mandates import Actor
 from broker.model.readers import readers_of
 from broker.policy.calendar import instant_of

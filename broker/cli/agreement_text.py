@@ -14,7 +14,7 @@ from broker.cli.documents import PolicyFolder, read_text
 from broker.cli.output import machine, note, say
 from broker.errors import ConfigError, Invalid
 from broker.model.agreement import Agreement
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.purpose import Purposes
 from broker.policy import documents
 from broker.policy.check import check

@@ -18,7 +18,7 @@ from adapters.sdk import Adapter
 from broker.batches import Row
 from broker.errors import NotCertified
 from broker.model.adapter_certificates import Binding, Standing
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 
 
 class Control(Protocol):

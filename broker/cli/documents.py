@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.errors import ConfigError, Invalid
-from broker.model.facts import ControlState, Product, RegisteredSchema
+from broker.model.control_state import ControlState
 from broker.model.purpose import Purposes
+from broker.model.registered import Product, RegisteredSchema
 from broker.policy import limit_documents, organisations
 from broker.policy.limits import Ceilings
 from broker.policy.organisations import Member

@@ -59,7 +59,7 @@ from broker.delivery.trail import ReceiptTrail
 from broker.delivery.webhook_subscriptions import Webhooks
 from broker.kafka.positions import GroupPositions
 from broker.model import topics
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from broker.policy.organisations import Member
 from broker.routing.known_subjects import KnownSubjects
 from broker.routing.plans import Plans

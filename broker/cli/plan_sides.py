@@ -9,7 +9,7 @@ from broker.cli.client import OPERATOR, Client
 from broker.cli.documents import PolicyFolder, read_text
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, Ceiling, State
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from broker.policy import documents, limit_documents, organisations
 from broker.policy.findings import Finding
 from broker.policy.policy_items import Held, HeldVersion, Reviewed

@@ -18,7 +18,7 @@ from broker.cli.site import Progress, Site, site
 from broker.control.log import ControlLog
 from broker.delivery.push_kinds import DROPS, WEBHOOKS, Kind
 from broker.errors import ConfigError
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from broker.settings import Settings
 from broker.telemetry import Event, log
 

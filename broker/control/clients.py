@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from broker.control.views import Control
 from broker.errors import Conflict, Invalid, NotFound
 from broker.model import roles
-from broker.model.facts import BoundClient, FactType
+from broker.model.facts import FactType
+from broker.model.registered import BoundClient
 
 _LONGEST = 255
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from broker.errors import AgreementRefused, Conflict
 from broker.model.agreement import Agreement
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.policy import documents
 from broker.policy.check import check

@@ -18,7 +18,8 @@ from broker.control.dossier_book import DossierBook
 from broker.control.dossier_records import place_of
 from broker.errors import Invalid, KafkaUnavailable, NotFound
 from broker.model import topics
-from broker.model.facts import ControlState, decode_fact
+from broker.model.control_state import ControlState
+from broker.model.facts import decode_fact
 from broker.policy.papers import NO_PAPERS, Papers
 from broker.stopping import stop_quietly
 

@@ -13,7 +13,8 @@ from broker.control import organisations
 from broker.control.log import ControlLog
 from broker.errors import Forbidden, Invalid, NotFound, Outdated
 from broker.model.agreement import Agreement, Ceiling, State
-from broker.model.facts import ControlState, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
 from broker.model.lifecycle import AgreementEntry
 from broker.model.purpose import Purposes
 from broker.policy import documents, limit_documents

@@ -18,7 +18,8 @@ from aiokafka.structs import TopicPartition
 
 from broker.errors import Conflict, Invalid, KafkaUnavailable, Stale
 from broker.model import topics
-from broker.model.facts import ControlState, Fact, FactType, decode_fact
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType, decode_fact
 from broker.stopping import stop_quietly
 
 FRESH_S = 3.0

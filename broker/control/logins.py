@@ -13,8 +13,8 @@ from typing import Protocol
 
 from broker.model import topics
 from broker.model.agreement import State
+from broker.model.control_state import ControlState
 from broker.model.credentials import Credential
-from broker.model.facts import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.roles import PROCESSOR
 

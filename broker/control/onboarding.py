@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from broker.control.examination import examine
 from broker.errors import AgreementRefused, Conflict, Refused
 from broker.model.agreement import Agreement, State
-from broker.model.facts import ControlState, Organisation
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import OPEN, AgreementEntry
+from broker.model.registered import Organisation
 from broker.policy.accessions import Accession, Need, accession, accessions
 from broker.policy.authorities import Authorities, Authority
 from broker.policy.mergers import MergerPlan, Stop, Transfer, merger_plan

@@ -3,7 +3,8 @@
 from broker.control.credentials import Credentials
 from broker.control.log import ControlLog
 from broker.model import topics
-from broker.model.facts import FactType, Organisation
+from broker.model.facts import FactType
+from broker.model.registered import Organisation
 from broker.policy.organisations import organisation_document
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from broker.control.views import Control
 from broker.errors import Conflict, Invalid, NotFound, NotOffered
-from broker.model.facts import ControlState, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
 from broker.model.lifecycle import IN_FORCE, OPEN, AgreementEntry, Step
 from broker.model.product_life import Deprecation, Life, ProductState
 from broker.policy import documents

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 from broker.control.log import ControlLog
 from broker.errors import Conflict, NotFound
 from broker.model import topics, topology
-from broker.model.facts import ControlState, FactType, Product
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
+from broker.model.registered import Product
 from broker.model.topology import TopicSpec
 from broker.schema.avro import Schema, load_schema
 from broker.schema.compatibility import changes, next_version, refused, same_schema, version_of

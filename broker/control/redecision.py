@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from broker.control.history import History, PapersThen
 from broker.errors import PoisonRecord
 from broker.model import topics
+from broker.model.control_state import ControlState
 from broker.model.decision import RECORD_KINDS, Decision, Kind, Reason, Release
-from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
 from broker.model.record import WIRE_HEADER_BYTES, wire_header
+from broker.model.registered import Product
 from broker.policy import reference
 from broker.policy.calendar import instant_of, milliseconds
 from broker.policy.limit_documents import ceiling_document

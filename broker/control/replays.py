@@ -6,7 +6,8 @@ from datetime import datetime
 from broker.control.views import Control
 from broker.errors import Conflict, Invalid, NotFound
 from broker.model.agreement import State
-from broker.model.facts import FactType, Replay
+from broker.model.facts import FactType
+from broker.model.registered import Replay
 
 
 @dataclass(frozen=True, slots=True)

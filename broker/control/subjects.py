@@ -8,7 +8,7 @@ from re import compile as pattern
 from typing import Any, NamedTuple
 
 from broker.errors import Invalid, NotYetKnown
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.identifiers import parse_insz, parse_kbo, parse_ovo
 from broker.model.wall import SubjectWall
 from broker.schema.avro import load_schema

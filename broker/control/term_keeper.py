@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from broker.errors import Conflict
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import IN_FORCE, AgreementEntry, Step
 
 _LONGEST_S = 60.0

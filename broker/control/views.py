@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from broker.model.facts import ControlState, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
 
 
 class Replayed(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from broker.model import topics
 from broker.model.barrier import BARRIER_TYPE
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.notice import NOTICE_TYPE
 from broker.model.record import CONTENT_TYPE, EVENT_NAMESPACE

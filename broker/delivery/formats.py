@@ -11,8 +11,8 @@ from typing import Any
 
 from broker.delivery import container, linked
 from broker.delivery.streams import Egress, Message, Stream, cursor, item
-from broker.model.facts import RegisteredSchema
 from broker.model.record import schema_id_of
+from broker.model.registered import RegisteredSchema
 from broker.policy.odrl_terms import BASE
 from broker.schema.linked_terms import node_type
 

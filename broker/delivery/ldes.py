@@ -11,7 +11,7 @@ from broker.delivery.pull import Slice
 from broker.delivery.streams import Egress, Message, Stream, item
 from broker.delivery.tree import OFFSETS, first_offset
 from broker.errors import Invalid, KafkaUnavailable, NotFound, PositionExpired
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.record import schema_id_of
 from broker.schema.avro import load_schema

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from broker.model import topics
+from broker.model.control_state import ControlState
 from broker.model.drop_book import Drop
-from broker.model.facts import ControlState, FactType
+from broker.model.facts import FactType
 from broker.model.push_book import Book, Change, R
 from broker.model.webhook_book import Subscription
 from broker.telemetry import Event

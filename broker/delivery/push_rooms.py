@@ -10,7 +10,8 @@ from broker.control.keys import KeyStore
 from broker.delivery.pull import Slice
 from broker.delivery.push_circuit import Patience
 from broker.delivery.streams import Egress
-from broker.model.facts import ControlState, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
 
 
 class Control(Protocol):

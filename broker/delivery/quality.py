@@ -18,10 +18,11 @@ from aiokafka.structs import TopicPartition
 from broker.delivery.present_state import Known, PresentState
 from broker.errors import KafkaUnavailable
 from broker.model import topics
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
 from broker.model.instants import stated_instant
 from broker.model.intake import CURSOR_KEY, Intake
 from broker.model.quality import Quality
+from broker.model.registered import Product
 from broker.schema.avro import load_schema
 from broker.schema.guard import compile_walk
 from broker.schema.presence import presence_of

@@ -14,9 +14,10 @@ from broker.errors import Conflict, NotFound, NotYetKnown
 from broker.model import cursor as cursors
 from broker.model import topics
 from broker.model.agreement import State
-from broker.model.facts import ControlState, RegisteredSchema
+from broker.model.control_state import ControlState
 from broker.model.notice import LIFE_CYCLE
 from broker.model.record import WIRE_HEADER_BYTES, header, schema_id_of
+from broker.model.registered import RegisteredSchema
 
 _STOPPED = frozenset({State.REVOKED, State.ENDED})
 

@@ -16,7 +16,7 @@ from broker.delivery.streams import Message
 from broker.delivery.trail import TracedDecision
 from broker.errors import KafkaUnavailable
 from broker.model import topics
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.record import WIRE_HEADER_BYTES
 
 _SCAN_S = 20.0

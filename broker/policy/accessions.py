@@ -10,7 +10,7 @@ from typing import Any
 
 from broker.errors import AgreementRefused, Invalid
 from broker.model.agreement import Agreement, State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import EDITABLE, AgreementEntry, Step, awaited
 from broker.policy import documents
 from broker.policy.authorities import Authority

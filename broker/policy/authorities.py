@@ -18,8 +18,8 @@ from itertools import pairwise
 
 from broker.errors import Invalid
 from broker.model import topics
-from broker.model.facts import Organisation
 from broker.model.identifiers import parse_kbo, parse_nis, parse_ovo
+from broker.model.registered import Organisation
 
 _COLUMNS = ("id", "kind", "name", "nis", "kbo", "ovo", "from", "to", "successor")
 _NAME = re.compile(r"[^\W\d_][\w' .()-]{0,79}")

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from broker.model.agreement import Ceiling
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
 from broker.model.product_life import Life, ProductState
 from broker.model.quality import Quality
+from broker.model.registered import Product
 from broker.policy.catalogue_words import ABOUT, FORMS, duration, minute, number
 from broker.policy.limits import Limits, limits_of
 from broker.policy.page_frame import PageTemplate

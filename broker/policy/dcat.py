@@ -12,9 +12,9 @@ from typing import TypeVar
 from rdflib import DCAT, DCTERMS, FOAF, ODRL2, RDF, SKOS, XSD, BNode, Graph, Literal, Namespace, URIRef
 
 from broker.model.agreement import FieldClass
-from broker.model.facts import Organisation, Product
 from broker.model.product_life import LIVE, Life, ProductState
 from broker.model.quality import Quality
+from broker.model.registered import Organisation, Product
 from broker.model.roles import OPERATOR
 from broker.policy.dcat_quality import measure
 from broker.policy.odrl_terms import OVO

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, Ceiling, FieldCeiling, Transform
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.purpose import Purposes
 from broker.policy import limit_documents
 from broker.policy.attest import ATTESTED

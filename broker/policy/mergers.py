@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from broker.errors import Invalid
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import IN_FORCE, OPEN
 from broker.policy.accessions import Need, accessions, waits_for
 from broker.policy.authorities import Authorities, Authority

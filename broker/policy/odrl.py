@@ -12,8 +12,8 @@ from typing import Any
 
 from broker.errors import Invalid, TooLarge
 from broker.model.agreement import Agreement
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.forms import measure
 from broker.policy.odrl_reading import Place, Reading

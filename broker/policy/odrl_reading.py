@@ -11,8 +11,8 @@ from typing import Any
 
 from broker.errors import Invalid
 from broker.model.agreement import Instrument, Transform
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose
+from broker.model.registered import Organisation
 from broker.policy.odrl_terms import (
     BASIS,
     FIELD,

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose
+from broker.model.registered import Organisation
 from broker.policy.odrl_terms import (
     BASIS,
     FIELD,

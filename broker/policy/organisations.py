@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from broker.errors import Invalid
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from broker.policy.forms import Document, Form, ProductId, Slug, Text, read
 from broker.policy.yamltext import load
 

@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from broker.model.agreement import Agreement, Ceiling, State
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose, Purposes
+from broker.model.registered import Organisation
 from broker.policy.findings import Finding
 from broker.policy.limits import Ceilings
 from broker.schema.avro import Schema

@@ -11,8 +11,9 @@ from io import StringIO
 
 from broker.model.agreement import Agreement, AllOf, FieldClass
 from broker.model.conditions import Party, Role
-from broker.model.facts import ControlState, Organisation
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import IN_FORCE, AgreementEntry
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.compiler import leaves_of
 from broker.policy.limits import limits_of

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from broker.errors import Invalid
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry, Method, Step, Transition, Verdict
 from broker.policy.limits import limits_of
 from broker.policy.page_frame import PageTemplate

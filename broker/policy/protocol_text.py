@@ -14,9 +14,10 @@ from hashlib import sha256
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, Instrument, ReleasedField
 from broker.model.conditions import Conditions, Party, Publication, Retention, Role
-from broker.model.facts import ControlState, Organisation
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.purpose import Purpose
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.documents import agreement_document
 from broker.policy.limits import limits_of

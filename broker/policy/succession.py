@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, AllOf, AnyOf, Constraint
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.product_life import Deprecation
 from broker.policy import documents

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from broker.model.facts import Replay
+from broker.model.registered import Replay
 from broker.policy.engine import Previous
 
 

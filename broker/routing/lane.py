@@ -15,7 +15,7 @@ from broker.errors import PositionLost, Stale
 from broker.model import topics
 from broker.model.announcements import halts_due, notices_due
 from broker.model.barrier import Barrier, barriers_due
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.notice import Notice
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous

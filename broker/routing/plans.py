@@ -8,10 +8,11 @@ from broker.control.keys import KeyStore, agreement_key, pseudonym_key
 from broker.errors import NotYetKnown
 from broker.model import topics
 from broker.model.agreement import Agreement, State, Transform
+from broker.model.control_state import ControlState
 from broker.model.decision import RECORD_KINDS, Kind
-from broker.model.facts import ControlState, Product
 from broker.model.lifecycle import AgreementEntry
 from broker.model.record import wire_header
+from broker.model.registered import Product
 from broker.model.wall import SubjectWall
 from broker.policy.calendar import milliseconds
 from broker.policy.compiler import compile_engine

@@ -16,8 +16,8 @@ from aiokafka.structs import TopicPartition
 from broker.control.keys import LANE, KeyStore
 from broker.errors import KafkaUnavailable, NotFound, PoisonRecord
 from broker.model.agreement import Transform
+from broker.model.control_state import ControlState
 from broker.model.decision import Kind, Release
-from broker.model.facts import ControlState
 from broker.policy import documents
 from broker.routing.door import admit
 from broker.routing.plans import Plans, TopicPlan

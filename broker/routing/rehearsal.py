@@ -20,8 +20,8 @@ from broker.control.keys import LANE, KeyStore
 from broker.errors import Invalid, PoisonRecord
 from broker.model import topics
 from broker.model.agreement import Agreement, State, Term
+from broker.model.control_state import ControlState
 from broker.model.decision import Kind, Reason, Release
-from broker.model.facts import ControlState
 from broker.model.record import WIRE_HEADER_BYTES, wire_header
 from broker.model.wall import SubjectWall
 from broker.policy.calendar import belgian_day, milliseconds

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka.structs import TopicPartition
 
-from broker.model.facts import Replay
+from broker.model.registered import Replay
 from broker.routing.backfill import Progress, Slice
 from broker.routing.plans import TopicPlan
 from broker.stopping import stop_quietly

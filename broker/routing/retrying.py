@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.errors import PoisonRecord
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.quarantine_book import Retry
 from broker.policy.engine import Previous
 from broker.routing.backfill import Progress

@@ -31,7 +31,8 @@ from broker.control.limits import Policies
 from broker.control.local_issuer import LocalIssuer
 from broker.control.replacements import Replaced
 from broker.errors import Conflict
-from broker.model.facts import ControlState, Fact, FactType, decode_fact
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType, decode_fact
 from tests.unit.api import conftest, stand_ins
 from tests.unit.api.conftest import NOW, Keys, World, opened
 from tests.unit.api.expectations import ROWS, Row

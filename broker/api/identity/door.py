@@ -10,7 +10,7 @@ from broker.api.identity import claims as rules
 from broker.api.identity.issuers import Issuer, Standing
 from broker.api.identity.jws import check_signature, read, refuse
 from broker.control.local_issuer import ALGORITHM, LIFETIME_S, LocalIssuer
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 
 
 class Keys(Protocol):

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from broker.errors import Forbidden, Invalid
 from broker.model import roles
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.policy.forms import Form, Slug, read
 from broker.policy.yamltext import load
 

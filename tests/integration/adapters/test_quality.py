@@ -11,8 +11,9 @@ import pytest
 from adapters.sdk import Broken, Change, Item
 from broker.delivery.quality import QualityFigures
 from broker.kafka.clients import KafkaClients
-from broker.model.facts import ControlState, Product, RegisteredSchema
+from broker.model.control_state import ControlState
 from broker.model.quality import Quality
+from broker.model.registered import Product, RegisteredSchema
 from broker.testing import wait_until
 from tests.conftest import ROOT
 from tests.integration.adapters.conftest import LANES, Bench, Renamed

@@ -17,7 +17,8 @@ from broker.control.registrations import Closing, Opening
 from broker.control.tail import Tail
 from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaClients
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.identifiers import make_test_insz
 from broker.model.keyed import lane_key
 from broker.model.wall import SubjectWall

@@ -9,7 +9,7 @@ import pytest
 
 from broker.api.app import create_app
 from broker.cli.processes import served
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from tests.integration.routing.conftest import Opened, World, installed
 
 

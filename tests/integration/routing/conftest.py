@@ -34,10 +34,10 @@ from broker.control.keys import LANE
 from broker.kafka.local import LocalKafka
 from broker.model import topics
 from broker.model.barrier import BARRIER_TYPE
-from broker.model.facts import Organisation
 from broker.model.keyed import lane_key, lane_of
 from broker.model.notice import NOTICE_TYPE
 from broker.model.record import WIRE_HEADER_BYTES, SourceEnvelope, header, schema_id_of, traceparent
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.calendar import instant_of, milliseconds
 from broker.routing.counts import Counts

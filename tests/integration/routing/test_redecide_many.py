@@ -14,7 +14,7 @@ from broker.control.history import History
 from broker.control.redecision import Check, redecide
 from broker.delivery.trail import ReceiptTrail
 from broker.model import topics
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from tests.conftest import ROOT
 from tests.integration.routing.conftest import LANES, Router4, Value, World
 from tests.unit.past import Topics

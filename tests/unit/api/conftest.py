@@ -29,7 +29,8 @@ from broker.delivery.streams import Message
 from broker.delivery.trail import TracedDecision, TracedReceipt
 from broker.errors import PositionExpired, UnknownSubject
 from broker.model.agreement import Consent, Dossier, State
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.lifecycle import Advice, AgreementEntry, Signature
 from broker.model.record import wire_header
 from broker.policy import documents, limit_documents

@@ -14,7 +14,8 @@ from broker.api.services import Services
 from broker.control.agreements import Agreements
 from broker.control.limits import Policies
 from broker.errors import Conflict
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.policy import documents
 
 ROOT = Path(__file__).parents[3]

@@ -11,8 +11,8 @@ from broker.control.quarantine import Held as Quarantined
 from broker.control.quarantine import Note
 from broker.delivery.looks import Ends, Held, Progress
 from broker.model.adapter_certificates import AdapterCertificate, Binding
+from broker.model.control_state import ControlState
 from broker.model.drop_book import Destination, Drop
-from broker.model.facts import ControlState
 from broker.model.file_format import FileFormat
 from broker.model.mandates import Mandate
 from broker.model.product_life import LIVE, Life

@@ -16,7 +16,8 @@ from broker.api import templates
 from broker.api.limits import Pace
 from broker.control.clients import Clients
 from broker.control.local_issuer import LocalIssuer
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.roles import ROLES
 from tests.unit.api import stand_ins
 from tests.unit.api.conftest import NOW, ROOT, Keys, World, bearer, document, opened, token

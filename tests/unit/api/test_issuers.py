@@ -6,7 +6,8 @@ import pytest
 
 from broker.api.identity.issuers import ByAcmIdm, ByClient, Standing, issuers
 from broker.errors import Forbidden, Invalid
-from broker.model.facts import ControlState, Organisation
+from broker.model.control_state import ControlState
+from broker.model.registered import Organisation
 
 FILE = """
 issuers:

@@ -12,7 +12,7 @@ from broker.api.services import Services
 from broker.control.event_seals import EventSeals, verify_event
 from broker.control.signing import SignedDocument
 from broker.errors import Invalid
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from tests.unit.api.conftest import Keys
 from tests.unit.control.room import NOW, Room, document, open_room
 

@@ -13,7 +13,8 @@ import pytest
 
 from broker.control.quarantine import Quarantine
 from broker.errors import PoisonRecord
-from broker.model.facts import ControlState, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import FactType
 from broker.model.quarantine_book import Outcome, Place, Retry
 from broker.routing.quarantine import closed, passed_over, quarantined
 from tests.unit.api.office import Office, bearer

@@ -14,7 +14,7 @@ from broker.api.services import Services
 from broker.api.templates import MOST_AT_ONCE
 from broker.control.dev_signing import bring_into_force
 from broker.control.onboarding import Onboarding
-from broker.model.facts import Organisation
+from broker.model.registered import Organisation
 from broker.policy import yamltext
 from tests.unit.control.room import NOW, Room, open_room
 from tests.unit.control.test_onboarding import Files

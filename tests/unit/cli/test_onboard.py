@@ -17,7 +17,8 @@ from broker.cli.datadir import Connection, DataDir, LocalCredential
 from broker.cli.main import main
 from broker.control.dev_signing import bring_into_force
 from broker.control.onboarding import Onboarding
-from broker.model.facts import FactType, Organisation
+from broker.model.facts import FactType
+from broker.model.registered import Organisation
 from tests.unit.cli.conftest import Run
 from tests.unit.control.room import NOW, Room, open_room
 from tests.unit.control.test_onboarding import Files

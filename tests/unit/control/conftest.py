@@ -13,7 +13,8 @@ from aiokafka.structs import TopicPartition
 
 from broker.control.dossiers import Dossiers
 from broker.errors import NotYetKnown
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.identifiers import make_test_insz
 from broker.model.wall import SubjectWall
 

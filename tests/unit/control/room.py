@@ -14,7 +14,9 @@ from broker.control.organisations import Organisations
 from broker.control.products import Products
 from broker.errors import Conflict
 from broker.kafka.admin import Grant
-from broker.model.facts import ControlState, Fact, FactType, Organisation, decode_fact
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType, decode_fact
+from broker.model.registered import Organisation
 from broker.policy import documents, limit_documents
 
 ROOT = Path(__file__).parents[3]

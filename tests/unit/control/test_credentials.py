@@ -13,7 +13,8 @@ from broker.control.keys import FileKeyStore
 from broker.control.logins import LoginKeeper, rights
 from broker.errors import Conflict, Invalid, KafkaUnavailable, NotFound, Unauthenticated
 from broker.model.agreement import State
-from broker.model.facts import ControlState, Fact, FactType, decode_fact
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType, decode_fact
 from broker.model.lifecycle import AgreementEntry
 from tests.certificates import Pair, thumbprint_of
 from tests.unit.control.room import NOW, Room, document, open_room

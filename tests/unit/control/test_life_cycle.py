@@ -11,8 +11,9 @@ from broker.control.limits import set_limits
 from broker.control.signing import SignedDocument
 from broker.errors import AgreementRefused, Conflict, Forbidden, Invalid, NotFound
 from broker.model.agreement import State
-from broker.model.facts import FactType, Organisation
+from broker.model.facts import FactType
 from broker.model.lifecycle import Advice, AgreementEntry, Method, Signature, Step, Verdict
+from broker.model.registered import Organisation
 from broker.policy.protocol_text import agreed_text, text_hash
 from tests.unit.control.room import CEILINGS, NOW, PURPOSES, Room, document, open_room
 

@@ -13,7 +13,8 @@ import pytest
 from broker.control.pseudonym_map import Scope, public_key, sealed, verify
 from broker.control.pseudonyms import Pseudonyms
 from broker.errors import Conflict, Invalid, NotFound, Stale
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.keyed import pseudonym
 from broker.policy import documents
 

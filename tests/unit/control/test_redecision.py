@@ -19,7 +19,8 @@ from broker.control.redecision import Check, Redecided, policy_sha256, redecide
 from broker.errors import NotFound
 from broker.model import topics
 from broker.model.agreement import Dossier
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.policy import documents, limit_documents
 from broker.policy.calendar import milliseconds
 from broker.schema.avro import load_schema

@@ -6,7 +6,8 @@ import pytest
 
 from broker.control.limits import set_limits
 from broker.errors import Conflict, NotFound
-from broker.model.facts import FactType, Organisation
+from broker.model.facts import FactType
+from broker.model.registered import Organisation
 from tests.unit.control.room import CEILINGS, PURPOSES, SCHEMA, Room, open_room
 
 

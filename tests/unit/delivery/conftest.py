@@ -10,8 +10,8 @@ import pytest
 
 from broker.delivery.formats import Page
 from broker.delivery.streams import Egress, Message, Stream
-from broker.model.facts import RegisteredSchema
 from broker.model.record import wire_header
+from broker.model.registered import RegisteredSchema
 
 STREAM = Stream("inwoners", "delivery.stad.inwoners", stopped=False)
 INNER = {

@@ -12,7 +12,7 @@ from broker.demo.cast import ELSEWHERE, HOME, THIRD
 from broker.demo.rules import EXPIRED, PARKING, REFUSED, REVOKED, STATISTICS, YOUTH, Rules, residents
 from broker.errors import AgreementRefused
 from broker.model.agreement import State
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import Advice, AgreementEntry, Signature
 from broker.policy import documents
 

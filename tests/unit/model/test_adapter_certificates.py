@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from broker.model.adapter_certificates import Binding, CertificateBook, Standing, a_year_after
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 REPORT = {

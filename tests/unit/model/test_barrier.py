@@ -6,7 +6,8 @@ import pytest
 
 from broker.model.agreement import State
 from broker.model.barrier import BARRIER_TYPE, barrier, barriers_due, lane_barred
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TOPIC = "delivery.stad-gent.inwoners"

@@ -8,7 +8,8 @@ import pytest
 
 from broker.model.agreement import State
 from broker.model.barrier import barriers_due, lane_barred
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.lifecycle import (
     Advice,
     Method,

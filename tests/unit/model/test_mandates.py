@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 
 AT = datetime(2026, 11, 26, 9, tzinfo=UTC)
 PAIR = {"organisation": "stad-gent", "processor": "softwarehuis"}

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 
 FIRST = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from broker.model.agreement import State
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.lifecycle import Step
 from broker.model.product_life import ProductState
 

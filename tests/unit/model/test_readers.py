@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.model.agreement import State
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.lifecycle import AgreementEntry, Step, Transition
 from broker.model.mandates import Actor
 from broker.model.readers import kept_until

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rdflib import Graph
 
-from broker.model.facts import Organisation, Product
 from broker.model.quality import Quality
+from broker.model.registered import Organisation, Product
 from broker.policy.dcat import Offered, catalogue
 from broker.policy.odrl_terms import BASE
 from broker.schema.avro import load_schema

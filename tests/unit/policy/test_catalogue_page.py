@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from broker.cli.documents import PolicyFolder
-from broker.model.facts import ControlState, Fact, FactType, Organisation
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.quality import Quality
+from broker.model.registered import Organisation
 from broker.policy import limit_documents
 from broker.policy.catalogue_page import list_page, notice_page, product_page
 from broker.policy.catalogue_words import ABOUT, duration

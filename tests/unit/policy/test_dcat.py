@@ -9,9 +9,9 @@ from rdflib import DCAT, DCTERMS, ODRL2, PROV, RDF, SKOS, Graph, Literal, URIRef
 from rdflib.compare import isomorphic
 from rdflib.namespace import Namespace
 
-from broker.model.facts import Product
 from broker.model.product_life import Deprecation, Life, ProductState
 from broker.model.quality import Quality
+from broker.model.registered import Product
 from broker.policy.dcat import ADMS, DCAT3, FORMS, Offered, catalogue
 from broker.policy.dcat_quality import DQV
 from broker.policy.odrl_terms import BASE

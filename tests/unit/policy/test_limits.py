@@ -26,7 +26,7 @@ from broker.model.agreement import (
     Transform,
 )
 from broker.model.conditions import NO_CONDITIONS, Onward
-from broker.model.facts import ControlState
+from broker.model.control_state import ControlState
 from broker.model.purpose import Purpose, Purposes
 from broker.policy import limit_documents
 from broker.policy.limits import Effect, Limits, above_ceiling, effective_ceiling, effects, limits_of

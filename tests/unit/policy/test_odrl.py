@@ -16,8 +16,8 @@ from rdflib.namespace import DCTERMS, RDF, XSD
 
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, Instrument, Transform
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.odrl import from_odrl, to_odrl
 from broker.policy.odrl_terms import BASE, OWN_TERMS, context

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from broker.model.agreement import State
-from broker.model.facts import Organisation
 from broker.model.purpose import Purpose, Purposes
+from broker.model.registered import Organisation
 from broker.policy import documents, limit_documents
 from broker.policy.policy_items import Action, Held, HeldVersion, Item, Kind, Reviewed
 from broker.policy.policy_plan import plan

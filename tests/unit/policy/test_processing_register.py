@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from broker.cli.documents import PolicyFolder
-from broker.model.facts import ControlState, Fact, FactType, Organisation
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
+from broker.model.registered import Organisation
 from broker.policy import documents
 from broker.policy.processing_register import (
     HEADS,

@@ -21,7 +21,8 @@ from pypdf import PdfReader
 from broker.cli.documents import PolicyFolder
 from broker.errors import Invalid
 from broker.model.agreement import Agreement, FieldClass, Instrument, ReleasedField, Transform
-from broker.model.facts import ControlState, Product
+from broker.model.control_state import ControlState
+from broker.model.registered import Product
 from broker.policy import documents
 from broker.policy.protocol_pdf import pdf
 from broker.policy.protocol_phrases import CLASSES, INSTRUMENTS, form

@@ -8,9 +8,10 @@ import pytest
 
 from broker.cli.documents import PolicyFolder
 from broker.model.agreement import Agreement, Equals, ReleasedField, State, Term, Transform
-from broker.model.facts import ControlState, Product, RegisteredSchema
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.model.product_life import Deprecation
+from broker.model.registered import Product, RegisteredSchema
 from broker.policy import documents
 from broker.policy.migration import migrated
 from broker.policy.protocol_text import render

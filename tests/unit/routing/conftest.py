@@ -16,7 +16,8 @@ import pytest
 from adapters.publication import Publication
 from adapters.sdk import Change
 from adapters.synthetic import GENT, move, people
-from broker.model.facts import ControlState, Fact, FactType
+from broker.model.control_state import ControlState
+from broker.model.facts import Fact, FactType
 from broker.model.wall import SubjectWall
 from broker.policy import documents, limit_documents
 from broker.routing.plans import Plans, TopicPlan
