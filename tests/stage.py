@@ -195,7 +195,7 @@ class Stage:
         """Return once every record of these source topics is committed by a router."""
 
         async def at_the_head() -> bool:
-            return all([await self._is_drained(name) for name in names])
+            return all([await self.is_drained(name) for name in names])
 
         await wait_until(at_the_head, timeout=within, every=0.25)
 
@@ -216,8 +216,11 @@ class Stage:
         await self.stack.installation.products.declare(source, schema.text, by="test")
         return topics.source(source, product)
 
-    async def _is_drained(self, topic: str) -> bool:
-        """Behind the last record there can be markers of its transaction, on which no position is committed."""
+    async def is_drained(self, topic: str) -> bool:
+        """Whether `drained` would return at once.
+
+        Behind the last record there can be markers of its transaction, on which no position is committed.
+        """
         positions, ends = await self.positions(topic), await self.ends(topic)
         if None in positions.values():
             return False  # a node that has just come back does not know its partitions yet: asked again, it tells

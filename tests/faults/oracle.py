@@ -76,10 +76,10 @@ class Oracle:
     async def watching(cls, stage: Stage, source: str, product: str, *agreements: str) -> "Oracle":
         """From now on; what was written before is others' business, also to be told of people who were there before."""
         topic = topics.source(source, product)
-        if not await stage.has_told(topic):
+        if not (await stage.is_drained(topic) and await stage.has_told(topic)):
             async with stage.router():
+                await stage.drained(topic)
                 await stage.told(topic)
-        await stage.drained(topic, within=1)
         watched = (topic, topics.RECEIPTS, topics.quarantine(source, product), *map(stage.delivery_topic, agreements))
         return cls(stage, topic, agreements, {name: await stage.ends(name) for name in watched})
 

@@ -174,7 +174,7 @@ class Lives:
     async def deprecate(self, *_told: object, **_more: object) -> tuple[()]:
         return ()
 
-    end = deprecate
+    end = examine = deprecate
 
 
 class Quarantine:
