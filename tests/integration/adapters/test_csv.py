@@ -245,8 +245,9 @@ async def test_a_run_that_is_killed_again_and_again_publishes_the_source(home, s
     assert told["records"] >= rows
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, 50])
 async def test_so_does_one_over_sftp(home, server, tmp_path, rounds) -> None:
     (there, node), rows = home, 5_000 * rounds
     names = [f"{rounds}-{number}" for number in range(rows)]
