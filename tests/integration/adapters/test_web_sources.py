@@ -297,8 +297,8 @@ def batches(home: DataDir, adapter: str) -> int:
 @pytest.mark.parametrize(
     ("kind", "rounds"),
     [
-        *((kind, 5) for kind in KILLED),
-        *(pytest.param(kind, 5, marks=pytest.mark.long) for kind in SOURCES if kind not in KILLED),
+        *((kind, 10) for kind in KILLED),
+        *(pytest.param(kind, 10, marks=pytest.mark.long) for kind in SOURCES if kind not in KILLED),
         *(pytest.param(kind, 50, marks=pytest.mark.long) for kind in SOURCES),
     ],
 )
