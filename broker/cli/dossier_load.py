@@ -2,10 +2,7 @@
 
 import argparse
 import json
-import os
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,16 +10,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from broker.cli.client import Client, add_options, connect
-from broker.cli.output import machine, note, say
+from broker.cli.line_file import LineReport, opened, patiently
+from broker.cli.output import machine, say
 from broker.errors import Invalid, NotYetKnown, Retriable
 
 CSV, NDJSON = "text/csv", "application/x-ndjson"
 
 _PART_LINES = 5_000
-_PAUSES_S = (1, 2, 4, 8)
 _LONGEST_READING_S = 900
-_PROGRESS_S = 2.0
-_MOST_SHOWN = 20
 _BOM = b"\xef\xbb\xbf"
 _ORDER = ("registered", "ended", "already", "unknown", "invalid")
 
@@ -92,44 +87,19 @@ def _heading(file: IO[bytes]) -> tuple[list[bytes], list[bytes]]:
     return read, []
 
 
-class _Report:
-    """What the person at the terminal sees: progress, the first lines that went wrong, the sum."""
+class _Report(LineReport):
+    """Of a file of dossiers."""
 
-    def __init__(self, size: int | None, *, as_json: bool) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self._size, self._as_json = size, as_json
-        self._done = self._shown = 0
-        self._started = self._noted = time.monotonic()
-
-    def tell(self, outcome: Mapping[str, Any]) -> None:
-        """Count one line."""
-        self.outcomes[outcome["status"]] += 1
-        if "problem" in outcome and not self._as_json:
-            self._shown += 1
-            if self._shown <= _MOST_SHOWN:
-                code = f" [{outcome['code']}]" if "code" in outcome else ""
-                say(f"line {outcome['line']}: {outcome['status']}: {outcome['problem']}{code}")
-            elif self._shown == _MOST_SHOWN + 1:
-                say("and more: --results FILE keeps them all")
-
-    def passed(self, size: int) -> None:
-        """Note how far it is, now and then."""
-        self._done += size
-        now = time.monotonic()
-        if now - self._noted >= _PROGRESS_S:
-            self._noted, took = now, now - self._started
-            left = (
-                ""
-                if self._size is None
-                else f", about {max(0, self._size - self._done) * took / self._done:.0f} s left"
-            )
-            note(f"{self.outcomes.total()} lines, {self.outcomes.total() / took:.0f}/s{left}")
+    def progress(self, took_s: float) -> str:
+        """With the time that is left."""
+        left = "" if self.size is None else f", about {max(0, self.size - self.done) * took_s / self.done:.0f} s left"
+        return super().progress(took_s) + left
 
     def finish(self) -> None:
         """Say the sum."""
-        took = time.monotonic() - self._started
+        took = self.took_s
         counts = {status: self.outcomes[status] for status in _ORDER if self.outcomes[status]}
-        if self._as_json:
+        if self.as_json:
             machine({"lines": self.outcomes.total(), **counts, "seconds": round(took, 1)})
         else:
             shown = ", ".join(f"{number} {status}" for status, number in counts.items()) or "no lines"
@@ -139,10 +109,10 @@ class _Report:
 def _load(given: argparse.Namespace) -> int:
     path = f"/v1/agreements/{given.agreement}/dossiers{'/end' if given.end else ''}/bulk"
     with ExitStack() as held:
-        file, size = _opened(held, given.file)
+        file, size = opened(held, given.file)
         results = held.enter_context(_written(given.results)) if given.results else None
         broker = held.enter_context(connect(given))
-        report = _Report(size, as_json=given.json)
+        report = _Report(size, as_json=given.json, more="and more: --results FILE keeps them all")
         for part in parts(file):
             for outcome in _sent(broker, path, part, {} if given.end else unknown_subjects(given)):
                 told = {**outcome, "line": outcome["line"] + part.before}
@@ -155,32 +125,13 @@ def _load(given: argparse.Namespace) -> int:
 
 
 def _sent(broker: Client, path: str, part: Part, query: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
-    """The outcomes of one part, tried again for some 15 s while the broker or its Kafka is away.
+    """The outcomes of one part; while the broker reads whom the source has, it is asked for as long as that may take."""
+    read_until = time.monotonic() + _LONGEST_READING_S
 
-    While the broker reads whom the source has, it is asked again for as long as that may take.
-    """
-    pauses, read_until = iter(_PAUSES_S), time.monotonic() + _LONGEST_READING_S
-    while True:
-        try:
-            return broker.post_file(path, part.content, part.kind, **query)
-        except Retriable as error:
-            reading = isinstance(error, NotYetKnown) and time.monotonic() < read_until
-            pause = error.after_s if reading else next(pauses, None)
-            if pause is None:
-                raise
-            note(f"{error}: trying again in {pause:g} s")
-            time.sleep(pause)
+    def while_reading(error: Retriable) -> float | None:
+        return error.after_s if isinstance(error, NotYetKnown) and time.monotonic() < read_until else None
 
-
-def _opened(held: ExitStack, name: str) -> tuple[IO[bytes], int | None]:
-    """The file and its size, where that is known."""
-    if name == "-":
-        return sys.stdin.buffer, None
-    try:
-        file = held.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
-    except OSError as error:
-        raise Invalid(f"the file cannot be read: {error.strerror}") from None
-    return file, os.fstat(file.fileno()).st_size
+    return patiently(lambda: broker.post_file(path, part.content, part.kind, **query), while_reading)
 
 
 def _written(path: Path) -> IO[str]:

@@ -1,26 +1,19 @@
 """`datanuts raw push`: an NDJSON file to a raw source in parts, each with an idempotency key: run again, it writes nothing twice."""
 
 import argparse
-import os
 import secrets
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from broker.cli.client import Client, add_options, connect
+from broker.cli.line_file import LineReport, opened, patiently
 from broker.cli.output import machine, note, say
-from broker.errors import Invalid, Retriable
+from broker.errors import Invalid
 
 _PART_LINES, _PART_BYTES = 5_000, 8 << 20
 _LONGEST_LINE = 1 << 20
-_PAUSES_S = (1, 2, 4, 8)
-_PROGRESS_S = 2.0
-_MOST_SHOWN = 20
 _KIND = "application/x-ndjson"
 
 
@@ -68,38 +61,18 @@ def parts(file: IO[bytes], lines: int = _PART_LINES, size: int = _PART_BYTES) ->
         yield Part(number, b"".join(body), before)
 
 
-class _Report:
-    """What the person at the terminal sees: progress, the first lines that were not taken, the sum."""
+class _Report(LineReport):
+    """Of a push."""
 
-    def __init__(self, size: int | None, *, as_json: bool) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self._size, self._as_json = size, as_json
-        self._done = self._shown = 0
-        self._started = self._noted = time.monotonic()
-
-    def tell(self, outcome: Mapping[str, Any]) -> None:
-        """Count one line."""
-        self.outcomes[outcome["status"]] += 1
-        if "problem" in outcome and not self._as_json:
-            self._shown += 1
-            if self._shown <= _MOST_SHOWN:
-                say(f"line {outcome['line']}: {outcome['status']}: {outcome['problem']} [{outcome['code']}]")
-            elif self._shown == _MOST_SHOWN + 1:
-                say("and more")
-
-    def passed(self, size: int) -> None:
-        """Note how far it is, now and then."""
-        self._done += size
-        now = time.monotonic()
-        if now - self._noted >= _PROGRESS_S:
-            self._noted, took = now, now - self._started
-            done = "" if not self._size else f" ({self._done / self._size:.0%})"
-            note(f"{self.outcomes.total()} lines{done}, {self.outcomes.total() / took:.0f}/s")
+    def progress(self, took_s: float) -> str:
+        """With the share of the file."""
+        done = "" if not self.size else f" ({self.done / self.size:.0%})"
+        return f"{self.outcomes.total()} lines{done}, {self.outcomes.total() / took_s:.0f}/s"
 
     def finish(self, key: str) -> None:
         """Say the sum."""
-        took, accepted, invalid = time.monotonic() - self._started, self.outcomes["accepted"], self.outcomes["invalid"]
-        if self._as_json:
+        took, accepted, invalid = self.took_s, self.outcomes["accepted"], self.outcomes["invalid"]
+        if self.as_json:
             machine({"accepted": accepted, "invalid": invalid, "key": key, "seconds": round(took, 1)})
         else:
             say(f"{accepted} accepted{f', {invalid} invalid' if invalid else ''} in {took:.1f} s")
@@ -112,7 +85,7 @@ def _push(given: argparse.Namespace) -> int:
     if given.key is None:
         note(f"to go on with this file after a failure: --key {key}")
     with ExitStack() as held:
-        file, size = _opened(held, given.file)
+        file, size = opened(held, given.file)
         broker = held.enter_context(connect(given))
         report = _Report(size, as_json=given.json)
         for part in parts(file):
@@ -124,25 +97,4 @@ def _push(given: argparse.Namespace) -> int:
 
 
 def _sent(broker: Client, path: str, part: Part, key: str) -> Sequence[Mapping[str, Any]]:
-    """What is answered to one part, tried again for some 15 s while the broker or its Kafka is away."""
-    pauses = iter(_PAUSES_S)
-    while True:
-        try:
-            return broker.post_file(path, part.content, _KIND, key=key)
-        except Retriable as error:
-            pause = next(pauses, None)
-            if pause is None:
-                raise
-            note(f"{error}: trying again in {pause} s")
-            time.sleep(pause)
-
-
-def _opened(held: ExitStack, name: str) -> tuple[IO[bytes], int | None]:
-    """The file and its size, where that is known."""
-    if name == "-":
-        return sys.stdin.buffer, None
-    try:
-        file = held.enter_context(Path(name).open("rb"))  # noqa: SIM115 - the stack closes it
-    except OSError as error:
-        raise Invalid(f"the file cannot be read: {error.strerror}") from None
-    return file, os.fstat(file.fileno()).st_size
+    return patiently(lambda: broker.post_file(path, part.content, _KIND, key=key))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from broker.cli import raw_push
+from broker.cli import line_file
 from broker.cli.raw_push import Part, parts
 from broker.errors import Invalid, KafkaUnavailable
 from tests.unit.api import stand_ins
@@ -89,7 +89,7 @@ def test_a_broker_that_is_away_for_a_moment_is_waited_for(
         if len(pauses) == 2:
             topic.trouble = None
 
-    monkeypatch.setattr(raw_push.time, "sleep", pause)
+    monkeypatch.setattr(line_file.time, "sleep", pause)
     assert push(run, file) == 0
     assert "not now: trying again in 1 s" in capsys.readouterr().err
     topic.trouble = KafkaUnavailable("not now")
