@@ -51,6 +51,10 @@ class ConsentBook:
         """Consents of the subject with this lane key, to whatever agreement."""
         return tuple(self._consents.get(subject, _NONE).values())
 
+    def among(self, subjects: set[bytes]) -> set[bytes]:
+        """Those of `subjects` with consents."""
+        return subjects & self._consents.keys()
+
     def under(self, agreement: str) -> Sequence[Consent]:
         """All consents to one agreement, ended ones too."""
         found = (each for consents in self._consents.values() for each in consents.values())

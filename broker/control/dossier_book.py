@@ -66,6 +66,10 @@ class DossierBook:
         held = self._files.get(subject)
         return () if held is None else tuple([self._unpacked(subject, entry) for entry in _entries(held)])
 
+    def among(self, subjects: set[bytes]) -> set[bytes]:
+        """Those of `subjects` with files."""
+        return subjects & self._files.keys()
+
     def subjects(self) -> Sequence[bytes]:
         """Lane keys of the subjects with files, in order."""
         return sorted(self._files)

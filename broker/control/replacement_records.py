@@ -54,6 +54,10 @@ class ReplacementBook:
         """Lane key of who replaced this subject, by product."""
         return self._replaced.get(subject, _NONE)
 
+    def among(self, subjects: set[bytes]) -> set[bytes]:
+        """Those of `subjects` that were replaced, or that continue a chain."""
+        return (subjects & self._replaced.keys()) | (subjects & self._roots.keys())
+
     def root(self, subject: bytes, product: str) -> bytes | None:
         """First identifier of the chain that this subject continues; None if it is a first one itself."""
         return self._roots.get(subject, _NONE).get(product) if self._roots else None

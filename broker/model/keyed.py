@@ -4,6 +4,7 @@ All are keyed BLAKE2b (RFC 7693), 16 bytes, shown as 32 lower-case hexadecimal c
 personalisation so that equal inputs under different roles never collide. A keyed subject hash is still personal data.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 DIGEST_BYTES = 16
@@ -19,9 +20,38 @@ def digest(key: bytes, role: bytes, *parts: bytes) -> bytes:
     return state.digest()
 
 
-def lane_key(k_lane: bytes, subject: bytes) -> bytes:
+def hashing(key: bytes, role: bytes) -> Callable[[bytes], bytes]:
+    """The 16-byte keyed hash under `role` as a function: the key is taken in once, for a hash per record."""
+    begun = blake2b(digest_size=DIGEST_BYTES, key=key, person=role).copy
+
+    def hashed(data: bytes) -> bytes:
+        state = begun()
+        state.update(data)
+        return state.digest()
+
+    return hashed
+
+
+def hex_hashing(key: bytes, role: bytes) -> Callable[[bytes], bytes]:
+    """As `hashing`, shown as 32 ASCII hex characters."""
+    begun = blake2b(digest_size=DIGEST_BYTES, key=key, person=role).copy
+
+    def hashed(data: bytes) -> bytes:
+        state = begun()
+        state.update(data)
+        return state.hexdigest().encode()
+
+    return hashed
+
+
+def lane_keys(k_lane: bytes) -> Callable[[bytes], bytes]:
     """Kafka key of a subject on source and subjects topics: 32 ASCII hex characters of the canonical identifier's hash."""
-    return blake2b(subject, digest_size=DIGEST_BYTES, key=k_lane, person=b"lane").hexdigest().encode()
+    return hex_hashing(k_lane, b"lane")
+
+
+def lane_key(k_lane: bytes, subject: bytes) -> bytes:
+    """One subject's key, as `lane_keys`."""
+    return lane_keys(k_lane)(subject)
 
 
 def lane_of(key: bytes, lanes: int) -> int:
@@ -29,22 +59,46 @@ def lane_of(key: bytes, lanes: int) -> int:
     return int(key[:8], 16) % lanes
 
 
-def subject_reference(k_ledger: bytes, key: bytes) -> bytes:
+def subject_references(k_ledger: bytes) -> Callable[[bytes], bytes]:
     """The one subject reference in receipts: 16 bytes, made from the lane key so that no identifier is needed."""
-    return blake2b(key, digest_size=DIGEST_BYTES, key=k_ledger, person=b"ledger").digest()
+    return hashing(k_ledger, b"ledger")
+
+
+def subject_reference(k_ledger: bytes, key: bytes) -> bytes:
+    """One subject's reference, as `subject_references`."""
+    return subject_references(k_ledger)(key)
+
+
+def delivery_keys(k_agreement: bytes) -> Callable[[bytes], bytes]:
+    """Key of a subject in one agreement's stream: 32 ASCII hex characters, unlinkable to any other stream's."""
+    return hex_hashing(k_agreement, b"delivery-key")
 
 
 def delivery_key(k_agreement: bytes, key: bytes) -> bytes:
-    """Key of a subject in one agreement's stream: 32 ASCII hex characters, unlinkable to any other stream's."""
-    return blake2b(key, digest_size=DIGEST_BYTES, key=k_agreement, person=b"delivery-key").hexdigest().encode()
+    """One subject's key in a stream, as `delivery_keys`."""
+    return delivery_keys(k_agreement)(key)
+
+
+def coordinates(topic: str, partition: int, offset: int, run: int = 0) -> bytes:
+    """What a delivery id is made from (design R4): where the source record is, and in which run it is told."""
+    return b"%d/%d/%d/" % (partition, offset, run) + topic.encode()
+
+
+def delivery_ids(k_agreement: bytes) -> Callable[[bytes], bytes]:
+    """Delivery ids by `coordinates`: 16 bytes, deterministic and not invertible (design R4)."""
+    return hashing(k_agreement, b"delivery-id")
 
 
 def delivery_id(k_agreement: bytes, topic: str, partition: int, offset: int, run: int = 0) -> bytes:
-    """Delivery id of design R4: 16 bytes, deterministic over source coordinates and not invertible."""
-    coordinates = b"%d/%d/%d/" % (partition, offset, run) + topic.encode()
-    return blake2b(coordinates, digest_size=DIGEST_BYTES, key=k_agreement, person=b"delivery-id").digest()
+    """One delivery's id, as `delivery_ids`."""
+    return delivery_ids(k_agreement)(coordinates(topic, partition, offset, run))
+
+
+def pseudonyms(k_pseudonym: bytes) -> Callable[[bytes], bytes]:
+    """Pseudonyms of identifiers for one (agency, purpose, epoch): 32 ASCII hex characters."""
+    return hex_hashing(k_pseudonym, b"pseudonym")
 
 
 def pseudonym(k_pseudonym: bytes, identifier: bytes) -> bytes:
-    """Pseudonym of an identifier for one (agency, purpose, epoch): 32 ASCII hex characters."""
-    return blake2b(identifier, digest_size=DIGEST_BYTES, key=k_pseudonym, person=b"pseudonym").hexdigest().encode()
+    """One identifier's pseudonym, as `pseudonyms`."""
+    return pseudonyms(k_pseudonym)(identifier)

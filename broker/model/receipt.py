@@ -34,15 +34,18 @@ class Coordinates:
     run: int = 0
 
 
+_LAST = tuple(bytes([bits]) for bits in range(0x80))
+_CONTINUED = tuple(bytes([bits | 0x80]) for bits in range(0x80))
+
+
 def zigzag(number: int) -> bytes:
     """Avro long (zig-zag, variable length; Avro 1.12 specification, "Binary Encoding")."""
     value = (number << 1) ^ (number >> 63)
-    out = bytearray()
+    out = b""
     while value > 0x7F:  # noqa: PLR2004 - seven payload bits per byte
-        out.append((value & 0x7F) | 0x80)
+        out += _CONTINUED[value & 0x7F]
         value >>= 7
-    out.append(value)
-    return bytes(out)
+    return out + _LAST[value]
 
 
 def text(value: str) -> bytes:
@@ -77,4 +80,11 @@ def prefix(frame: bytes, at: Coordinates) -> bytes:
 
 def receipt(head: bytes, offset: int, subject: bytes, trace_id: bytes, leaves: Sequence[bytes]) -> bytes:
     """One receipt: `head` from `prefix`, the record's offset, 16-byte subject reference and trace id, its leaves."""
-    return head + zigzag(offset) + subject + trace_id + zigzag(len(leaves)) + b"".join(leaves) + b"\x00"
+    return head + zigzag(offset) + subject + trace_id + _count(len(leaves)) + b"".join(leaves) + b"\x00"
+
+
+def _count(number: int) -> bytes:
+    return _FEW[number] if number < len(_FEW) else zigzag(number)
+
+
+_FEW = tuple(map(zigzag, range(64)))

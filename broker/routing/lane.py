@@ -160,7 +160,7 @@ class Lane:
             await self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000)
             return Batch({})
         if self._fetching is None:
-            self._fetching = asyncio.create_task(self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size))
+            self._fetching = asyncio.create_task(self._poll())
         changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000))
         try:
             waits = 0 if self._rereading.under_way else None
@@ -176,9 +176,28 @@ class Lane:
             raise PositionLost(f"lane {self.number}: a committed position is no longer in the log") from error
         batch = Batch({target.topic: records for target, records in polled.items() if records})
         self._read.update({topic: records[-1].offset + 1 for topic, records in batch.records.items()})
-        if batch.size < self._size:
-            self._size = max(FEWEST, batch.size)
         return batch
+
+    async def _poll(self) -> Mapping[TopicPartition, list[Any]]:
+        """What the lane has to offer, up to its size: one answer of a node, or under backlog as many as it takes.
+
+        Every topic that a transaction touches costs the same, however many records it gets (design §7).
+        """
+        polled: dict[TopicPartition, list[Any]] = {}
+        more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size)
+        while more:
+            for target, records in more.items():
+                polled.setdefault(target, []).extend(records)
+            left = self._size - sum(map(len, polled.values()))
+            if left <= 0 or not self._behind(polled):
+                break
+            more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=left)
+        return polled
+
+    def _behind(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> bool:
+        """Whether much is left in the log of what was polled, by its last answer; its tail may be markers only."""
+        ends = ((self._consumer.last_stable_offset(target), records[-1].offset) for target, records in polled.items())
+        return any(end is not None and end - last > FEWEST for end, last in ends)
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
@@ -269,11 +288,7 @@ class Lane:
                 raise Stale("this worker's heartbeat did not come back in time")
             return self.control.state.policy_epoch == knowledge.policy_epoch
 
-        took = self.clock_ms() - knowledge.instant.at_ms
-        if took > _LONGEST_TURN_MS:
-            self._size = max(FEWEST, self._size // 2)
-        elif batch.size >= self._size and took < _LONGEST_TURN_MS // 2:
-            self._size = min(self._size * 2, MOST)
+        self._resize(batch.size, self.clock_ms() - knowledge.instant.at_ms)
         reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}
         # All positions, so that a quiet topic's does not expire beside a busy one.
         positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
@@ -291,6 +306,12 @@ class Lane:
         self._epoch = knowledge.epoch
         self._committed_ms = self.clock_ms()
         return True
+
+    def _resize(self, records: int, took_ms: int) -> None:
+        """As many records a transaction as a turn takes, by the turn that ended: of full ones and of long ones."""
+        if records >= self._size or took_ms > _LONGEST_TURN_MS:
+            fitting = records * _LONGEST_TURN_MS // max(1, took_ms)
+            self._size = max(FEWEST, min(fitting, self._size * 4, MOST))
 
     def absorb(
         self, batch: Batch, changes: Mapping[str, Mapping[bytes, Previous | None]], knowledge: Knowledge

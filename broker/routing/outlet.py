@@ -6,6 +6,7 @@ constants. The envelope is made for its agreement (design §4): nothing in it oc
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from broker.batches import Row
 from broker.model import keyed
@@ -35,6 +36,10 @@ class Outlet:
     follow: Callable[[bytes, bytes], bytes] | None = None
     """Body and root identifier to the body with the root's pseudonym; None where the subject has none."""
     constants: dict[Kind, tuple[tuple[str, bytes], ...]] = field(init=False)
+    identify: Callable[[bytes], bytes] = field(init=False, repr=False)
+    """Delivery id of a source record by its coordinates."""
+    rename: Callable[[bytes], bytes] = field(init=False, repr=False)
+    """Key of a subject in this stream by its lane key."""
     release_leaves: dict[Kind, bytes] = field(init=False)
     withhold_leaves: dict[tuple[Reason, Kind], bytes] = field(init=False)
     _narrowed: dict[frozenset[str], Callable[[bytes], bytes]] = field(init=False, default_factory=dict)
@@ -49,6 +54,8 @@ class Outlet:
             *([] if self.pseudonym_epoch is None else [("ce_pseudonymepoch", str(self.pseudonym_epoch).encode())]),
         )
         object.__setattr__(self, "constants", {kind: (*envelope, ("ce_kind", kind.value.encode())) for kind in Kind})
+        object.__setattr__(self, "identify", keyed.delivery_ids(self.key))
+        object.__setattr__(self, "rename", keyed.delivery_keys(self.key))
         leaves = {kind: released(self.agreement, self.version, kind) for kind in Kind}
         object.__setattr__(self, "release_leaves", leaves)
         object.__setattr__(
@@ -67,18 +74,19 @@ class Outlet:
         """Number of its own backfill (R4): what an earlier version delivered of the same record has another delivery id."""
         return self.version if self.version > 1 else 0
 
-    def deliver(self, decision: Release, source: "Source", batch: "Instant", run: int = 0) -> tuple[Row, bytes]:
+    def deliver(self, decision: Release, source: "Source", batch: "Instant") -> tuple[Row, bytes]:
         """Row for the delivery topic and leaf for the receipt of one release."""
-        identifier = keyed.delivery_id(self.key, source.topic, source.partition, source.offset, run)
+        identifier = self.identify(source.coordinates)
         identifier_hex = identifier.hex().encode()
+        kind = decision.kind
         headers: Headers = [
-            *self.constants[decision.kind],
+            *self.constants[kind],
             ("ce_id", identifier_hex),
-            ("ce_time", batch.time),
+            batch.header,
             # The delivery id is the trace id: a trace id shared by two streams would join them (ADR envelope).
             ("traceparent", b"00-" + identifier_hex + b"-" + identifier_hex[:16] + _SAMPLED),
         ]
-        if decision.kind is Kind.LEFT_POPULATION:
+        if kind is Kind.LEFT_POPULATION:
             departure = decision.departure or Departure.RECORD_CHANGED
             headers.append(("ce_reason", departure.value.encode()))
             value = None
@@ -89,8 +97,7 @@ class Outlet:
             if decision.without:
                 cut = self._without(decision.without)(cut)
             value = self.frame + cut
-        row = (keyed.delivery_key(self.key, source.key), value, headers)
-        return row, self.release_leaves[decision.kind] + identifier
+        return (self.rename(source.key), value, headers), self.release_leaves[kind] + identifier
 
     def _without(self, keys: frozenset[str]) -> Callable[[bytes], bytes]:
         """What leaves these fields out; the combinations in use are few."""
@@ -99,13 +106,14 @@ class Outlet:
         return self._narrowed[keys]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The admitted source record that an outlet delivers from; `value` is empty for a deletion."""
+class Source(NamedTuple):
+    """The admitted source record that an outlet delivers from; `value` is empty for a deletion.
 
-    topic: str
-    partition: int
-    offset: int
+    A tuple, because the router makes one per record.
+    """
+
+    coordinates: bytes
+    """Where the record is and in which run it is told, as `keyed.coordinates` writes it."""
     key: bytes
     value: bytes
     offsets: Offsets
@@ -120,3 +128,8 @@ class Instant:
     at_ms: int
     time: bytes
     day: str
+
+    @property
+    def header(self) -> tuple[str, bytes]:
+        """The envelope's time."""
+        return "ce_time", self.time

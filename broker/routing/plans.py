@@ -23,6 +23,7 @@ from broker.routing.outlet import Outlet
 from broker.schema.avro import Schema, encode_literal, load_schema
 from broker.schema.guard import Offsets, Walker, compile_select, compile_walk
 from broker.schema.identity import follow_chain
+from broker.schema.leaf_values import text_of
 from broker.schema.projection import compile_projection
 
 _KIND_AT = 5
@@ -44,9 +45,12 @@ class TopicPlan:
     select: Callable[[bytes, Offsets], tuple[bytes, ...]]
     outlets: tuple[Outlet, ...]
     wall: SubjectWall | None
+    principal: Callable[[bytes, Offsets], bytes] = field(init=False, repr=False, compare=False)
+    """UTF-8 text of the subject's identifier in a walked value."""
     _indexes: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "principal", _principal(self.schema, self.walker))
         indexes = {outlet.agreement: index for index, outlet in enumerate(self.outlets)}
         object.__setattr__(self, "_indexes", indexes)
 
@@ -58,13 +62,20 @@ class TopicPlan:
         """Cut points of a framed value; raises `PoisonRecord`."""
         return self.walker.walk(value)
 
-    def principal(self, value: bytes, offsets: Offsets) -> bytes:
-        """UTF-8 text of the subject's identifier."""
-        return self.walker.text(value, offsets, self.schema.principal)
-
-    def kind(self, value: bytes, offsets: Offsets) -> Kind:  # noqa: ARG002 - symmetrical with `principal`
-        """Kind the record states."""
+    @staticmethod
+    def kind(value: bytes) -> Kind:
+        """Kind that a walked value states."""
         return RECORD_KINDS[value[_KIND_AT] >> 1]
+
+
+def _principal(schema: Schema, walker: Walker) -> Callable[[bytes, Offsets], bytes]:
+    start, end = walker.span(schema.principal)
+    text = text_of(schema.fields[schema.principal])
+
+    def principal(value: bytes, offsets: Offsets) -> bytes:
+        return text(value[offsets[start] : offsets[end]]) or b""
+
+    return principal
 
 
 @dataclass(slots=True)

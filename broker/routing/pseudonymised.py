@@ -19,7 +19,7 @@ from broker.model.agreement import Transform
 from broker.model.control_state import ControlState
 from broker.model.decision import Kind, Release
 from broker.policy import documents
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.subjects import Subjects
 from broker.schema.guard import compile_select
@@ -114,10 +114,11 @@ class _Lane:
     def _identifiers(self) -> Callable[[Any, Subjects], tuple[bytes, ...]]:
         plan, batch = self.plan, self.plan.engine.batch(self.now_ms)
         select = compile_select(plan.walker, self.paths)
+        admit = door(plan, lanes=self.lanes, k_lane=self.k_lane)
         readers = [text_of(plan.schema.fields[path]) for path in self.paths]
 
         def identifiers(record: Any, subjects: Subjects) -> tuple[bytes, ...]:
-            offsets = admit(record, plan, lanes=self.lanes, k_lane=self.k_lane)
+            offsets = admit(record)
             if offsets is None:
                 return ()
             values = plan.select(record.value, offsets)

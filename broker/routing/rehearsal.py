@@ -30,7 +30,7 @@ from broker.policy.engine import Engine, Previous
 from broker.policy.limits import limits_of
 from broker.policy.papers import NO_PAPERS, Papers
 from broker.policy.standing import Standing
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.plans import TopicPlan
 from broker.schema.avro import encode_literal, load_schema
 from broker.schema.guard import Offsets, compile_select, compile_walk
@@ -122,13 +122,13 @@ class Rehearsals:
         if held is not None and done.files is not None:
             done.files += held.dossiers.count
         actors, seen = [_Actor(side, tally) for side, tally in scene.sides(done)], set[bytes]()
-        k_lane = self.keys.get(LANE)
+        admit = door(scene.door, lanes=self.history.lanes, k_lane=self.keys.get(LANE))
         try:
             async with self.history.partition(scene.door.topic, lane) as log:
                 async for records in log.records():
                     for record in records:
                         with suppress(PoisonRecord):
-                            offsets = admit(record, scene.door, lanes=self.history.lanes, k_lane=k_lane)
+                            offsets = admit(record)
                             papers = NO_PAPERS if held is None else held.of(record.key)
                             counts = record.offset >= start
                             for actor in actors:
@@ -226,7 +226,7 @@ class _Actor:
         key, value, at = record.key, record.value or b"", record.timestamp
         after = None if offsets is None else self.side.select(value, offsets)
         if counts:
-            kind = Kind.ENDED if offsets is None else door.kind(value, offsets)
+            kind = Kind.ENDED if offsets is None else door.kind(value)
             batch, tally = self.side.engine.batch(at), self.tally
             for _, decision in batch.decide(self.known.get(key), after, kind, papers, at):
                 if not isinstance(decision, Release):

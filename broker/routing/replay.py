@@ -7,7 +7,7 @@ from aiokafka.structs import TopicPartition
 
 from broker.errors import PoisonRecord
 from broker.policy.engine import Previous
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.lane_state import Absorbed, LaneState
 from broker.routing.plans import TopicPlan
 from broker.routing.quarantine import passed_over
@@ -25,7 +25,7 @@ async def replay(
     has told nobody yet. The log does not tell when a record was decided: its LogAppendTime stands in, except for subjects
     whose decision instant the state still holds.
     """
-    start = state.absorbed(plan.topic, plan.engine.paths)
+    start, admit = state.absorbed(plan.topic, plan.engine.paths), door(plan, lanes=lanes, k_lane=k_lane)
     target = TopicPartition(plan.topic, lane)
     await consumer.start()
     try:
@@ -40,7 +40,7 @@ async def replay(
             for record in polled.get(target, ()):
                 if record.offset < end and record.offset not in aside:
                     with suppress(PoisonRecord):
-                        offsets = admit(record, plan, lanes=lanes, k_lane=k_lane)
+                        offsets = admit(record)
                         values = None if offsets is None else plan.select(record.value, offsets)
                         changes[record.key] = (
                             None if values is None else Previous(values, record.timestamp, record.offset)

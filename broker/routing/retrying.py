@@ -13,7 +13,7 @@ from broker.model.control_state import ControlState
 from broker.model.quarantine_book import Retry
 from broker.policy.engine import Previous
 from broker.routing.backfill import Progress
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.lane_state import LaneState
 from broker.routing.looks import LastRecords
 from broker.routing.plans import TopicPlan
@@ -83,7 +83,7 @@ class Retries:
             record, changes = await records.one(plan.topic, retry.place.offset), {}
             if record is not None:
                 try:
-                    offsets = admit(record, plan, lanes=lanes, k_lane=k_lane)
+                    offsets = door(plan, lanes=lanes, k_lane=k_lane)(record)
                 except PoisonRecord:
                     offsets = None
                 if offsets is not None:

@@ -6,22 +6,23 @@
 One commit is one transaction. Nothing here awaits, logs, spans or validates per record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from broker.batches import Row
 from broker.errors import PoisonRecord
 from broker.model import receipt, topics
 from broker.model.decision import Kind, Release
-from broker.model.keyed import subject_reference
+from broker.model.keyed import coordinates, subject_references
 from broker.model.notice import NoticeReason
 from broker.model.quarantine_book import Outcome
 from broker.model.record import Headers, header, trace_id_of
 from broker.policy.engine import Previous
+from broker.policy.papers import NO_PAPERS
 from broker.routing.backfill import Slice
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.counts import Counts
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.faultpoints import FaultPoint, fault_point
 from broker.routing.knowledge import Knowledge
 from broker.routing.lane import Batch, Lane
@@ -85,22 +86,20 @@ class Router:
         outlet = look.topic.outlets[look.plan.index]
         if isinstance(decision, Release):
             offsets, root = look.topic.walk(look.value), knowledge.subjects.root(key, look.topic.product)
-            source = Source(look.cause.source, lane.number, look.cause.offset, key, look.value, offsets, root)
+            place = coordinates(look.cause.source, lane.number, look.cause.offset)
+            source = Source(place, key, look.value, offsets, root)
             row, leaf = outlet.deliver(decision, source, at)
             work.output(outlet.topic, 0).append(row)
         else:
             leaf = outlet.withhold_leaves[decision.reason, Kind.CHANGED]
         counts.decided(decision)
-        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(look.cause.topic, lane.number))
-        work.output(topics.RECEIPTS, lane.number).append(
-            _receipt(head, look.cause.offset, knowledge.keys.ledger, key, _NO_TRACE, [leaf])
-        )
+        write = _receipts(knowledge, look.cause.topic, lane.number)
+        work.output(topics.RECEIPTS, lane.number).append(write(look.cause.offset, key, _NO_TRACE, [leaf]))
 
     def _read_again(self, slice_: Slice, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
         """Tell agreements that came into force, or one that asked for it, of subjects that are there by their last records."""
         lane, at, plan = self._lane, knowledge.instant, knowledge.plans[slice_.topic]
-        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number))
-        receipts = work.output(topics.RECEIPTS, lane.number)
+        receipts, write = work.output(topics.RECEIPTS, lane.number), _receipts(knowledge, plan.topic, lane.number)
         known = lane.previous(plan, {record.key for record in slice_.records if record.key}, slice_.before)
         tells, batch = retelling(plan, slice_), plan.engine.batch(at.at_ms)
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_BEGINS):
@@ -113,16 +112,15 @@ class Router:
             if not found:
                 continue
             root, offsets = knowledge.subjects.root(key, plan.product), plan.walk(record.value)
-            source = Source(plan.topic, lane.number, record.offset, key, record.value, offsets, root)
             leaves = []
             for index, decision in found:
                 outlet = plan.outlets[index]
-                row, leaf = outlet.deliver(decision, source, at, slice_.run or outlet.run)
+                place = coordinates(plan.topic, lane.number, record.offset, slice_.run or outlet.run)
+                row, leaf = outlet.deliver(decision, Source(place, key, record.value, offsets, root), at)
                 work.output(outlet.topic, 0).append(row)
                 leaves.append(leaf)
                 counts.told_again(outlet.agreement)
-            trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
-            receipts.append(_receipt(head, record.offset, knowledge.keys.ledger, key, trace, leaves))
+            receipts.append(write(record.offset, key, _trace(record), leaves))
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_ENDS):
             work.output(told.topic, 0).append(told.row)
 
@@ -150,47 +148,55 @@ class Router:
     ) -> dict[bytes, Previous | None]:
         """Decide every record of one topic in order; returns what the lane must remember once this is committed."""
         lane, at, keys, subjects = self._lane, knowledge.instant, knowledge.keys, knowledge.subjects
-        head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(plan.topic, lane.number, run))
-        receipts = work.output(topics.RECEIPTS, lane.number)
-        rows = [work.output(outlet.topic, 0) for outlet in plan.outlets] if plan.outlets else []
-        decisions = plan.engine.batch(at.at_ms)
-        known = lane.previous(
-            plan, {record.key for record in records if record.key}, knowledge.progress.get(plan.topic)
-        )
+        receipts, write = work.output(topics.RECEIPTS, lane.number), _receipts(knowledge, plan.topic, lane.number, run)
+        admit, batch = door(plan, lanes=lane.lanes, k_lane=keys.lane), plan.engine.batch(at.at_ms)
+        present = {record.key for record in records if record.key}
+        known, touched = lane.previous(plan, present, knowledge.progress.get(plan.topic)), subjects.touched(present)
         changes: dict[bytes, Previous | None] = {}
         for record in records:
             try:
-                offsets = admit(record, plan, lanes=lane.lanes, k_lane=keys.lane)
+                offsets = admit(record)
             except PoisonRecord as poison:
                 note = quarantined(record, poison, k_ledger=keys.ledger, at=at.time.decode(), run=run)
                 work.output(plan.quarantine, 0).append(note)
                 counts.quarantined(plan.topic, poison.reason)
                 continue
-            key, value = record.key, record.value or b""
-            after = None if offsets is None else plan.select(value, offsets)
-            kind = Kind.ENDED if offsets is None else plan.kind(value, offsets)
+            key, value, papers, root = record.key, record.value or b"", NO_PAPERS, None
+            if key in touched:
+                papers, root = subjects.of(key), subjects.root(key, plan.product)
+            after, kind = (None, Kind.ENDED) if offsets is None else (plan.select(value, offsets), plan.kind(value))
             before = changes[key] if key in changes else known.get(key)
+            decided = batch.decide(before, after, kind, papers, record.timestamp)
+            changes[key] = None if after is None else Previous(after, at.at_ms, record.offset)
+            if not decided:
+                continue
+            source = Source(coordinates(plan.topic, lane.number, record.offset, run), key, value, offsets or (), root)
             leaves = []
-            papers, root = subjects.of(key), subjects.root(key, plan.product)
-            source = Source(plan.topic, record.partition, record.offset, key, value, offsets or (), root)
-            for index, decision in decisions.decide(before, after, kind, papers, record.timestamp):
+            for index, decision in decided:
                 outlet = plan.outlets[index]
                 if isinstance(decision, Release):
-                    row, leaf = outlet.deliver(decision, source, at, run)
-                    rows[index].append(row)
+                    row, leaf = outlet.deliver(decision, source, at)
+                    work.output(outlet.topic, 0).append(row)
                 else:
                     leaf = outlet.withhold_leaves[decision.reason, kind]
                 leaves.append(leaf)
                 counts.decided(decision)
-            if leaves:
-                trace = trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE
-                receipts.append(_receipt(head, record.offset, keys.ledger, key, trace, leaves))
-            changes[key] = None if after is None else Previous(after, at.at_ms, record.offset)
-        counts.routed(plan, decisions.counts())
+            receipts.append(write(record.offset, key, _trace(record), leaves))
+        counts.routed(plan, batch.counts())
         return changes
 
 
-def _receipt(head: bytes, offset: int, k_ledger: bytes, key: bytes, trace: bytes, leaves: Sequence[bytes]) -> Row:
-    reference = subject_reference(k_ledger, key)
-    value = receipt.receipt(head, offset, reference, trace, leaves)
-    return reference.hex().encode(), value, _RECEIPT_HEADERS
+def _receipts(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> Callable[..., Row]:
+    """Function of offset, lane key, trace id and leaves to the row of a receipt, for one batch of one source topic."""
+    head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(topic, lane, run))
+    refer = subject_references(knowledge.keys.ledger)
+
+    def write(offset: int, key: bytes, trace: bytes, leaves: Sequence[bytes]) -> Row:
+        reference = refer(key)
+        return reference.hex().encode(), receipt.receipt(head, offset, reference, trace, leaves), _RECEIPT_HEADERS
+
+    return write
+
+
+def _trace(record: Any) -> bytes:
+    return trace_id_of(header(record.headers, "traceparent")) or _NO_TRACE

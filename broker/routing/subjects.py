@@ -130,6 +130,11 @@ class Subjects:
         replaced = self._replacements.successors(subject)
         return Papers(dossiers, consents, replaced) if dossiers or consents or replaced else NO_PAPERS
 
+    def touched(self, subjects: set[bytes]) -> set[bytes]:
+        """Those of `subjects` that have papers or a root: all others need not be asked for, one by one."""
+        books = (self._dossiers, self._consents, self._replacements)
+        return set[bytes]().union(*(book.among(subjects) for book in books))
+
     def root(self, subject: bytes, product: str) -> bytes | None:
         """First identifier of the chain that the subject continues in a product ("<source>/<product>"), if it does."""
         return self._replacements.root(subject, product)

@@ -5,10 +5,11 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 from broker.errors import Invalid, NotYetKnown
 from broker.model.agreement import ReleasedField, Transform
-from broker.model.keyed import pseudonym
+from broker.model.keyed import pseudonyms
 from broker.schema import dates
 from broker.schema.avro import Field, varint
 from broker.schema.fit import NUMBERS
@@ -110,14 +111,17 @@ def _number_band(leaf: Field, bounds: tuple[int, ...]) -> Derive:
 def _pseudonym(leaf: Field, key: bytes | None) -> Derive:
     text = text_of(leaf)
     head = b"\x02" + _PSEUDONYM_LENGTH if leaf.optional else _PSEUDONYM_LENGTH
+    pseudonym = _no_key if key is None else pseudonyms(key)
 
     def derive(raw: bytes, _on: str, _reference: str | None) -> bytes:
-        if key is None:
-            raise NotYetKnown("no pseudonym key for this agency and purpose")
         identifier = text(raw)
-        return _NULL if identifier is None else head + pseudonym(key, identifier)
+        return _NULL if identifier is None else head + pseudonym(identifier)
 
     return derive
+
+
+def _no_key(_identifier: bytes) -> NoReturn:
+    raise NotYetKnown("no pseudonym key for this agency and purpose")
 
 
 _MAKERS: Mapping[Transform, Maker] = {

@@ -6,7 +6,7 @@ from adapters.sdk import Change
 from broker.errors import PoisonRecord
 from broker.model.keyed import lane_key, lane_of
 from broker.model.wall import SubjectWall
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.plans import Plans
 
 LANES, K_LANE = 4, b"l" * 32
@@ -14,18 +14,18 @@ LANES, K_LANE = 4, b"l" * 32
 
 def code(record, plan, *, k_lane: bytes = K_LANE) -> str:
     with pytest.raises(PoisonRecord) as refused:
-        admit(record, plan, lanes=LANES, k_lane=k_lane)
+        door(plan, lanes=LANES, k_lane=k_lane)(record)
     return refused.value.reason
 
 
 def test_a_record_of_an_adapter_passes_with_its_cut_points(record, plan, person) -> None:
-    offsets = admit(record, plan, lanes=LANES, k_lane=K_LANE)
+    offsets = door(plan, lanes=LANES, k_lane=K_LANE)(record)
     assert plan.principal(record.value, offsets) == person["insz"].encode()
 
 
 def test_a_deletion_passes_without(record, plan) -> None:
     record.value = None
-    assert admit(record, plan, lanes=LANES, k_lane=K_LANE) is None
+    assert door(plan, lanes=LANES, k_lane=K_LANE)(record) is None
 
 
 @pytest.mark.parametrize("key", [None, b"", b"0" * 31, b"0" * 33, b"G" * 32, b"A" * 32, b" " * 32, "é".encode() * 16])
@@ -81,6 +81,6 @@ def test_an_error_says_where_but_never_what(record, plan, person) -> None:
     key = lane_key(K_LANE, b"other")
     record.key, record.partition = key, lane_of(key, LANES)
     with pytest.raises(PoisonRecord) as refused:
-        admit(record, plan, lanes=LANES, k_lane=K_LANE)
+        door(plan, lanes=LANES, k_lane=K_LANE)(record)
     assert refused.value.path == "insz"
     assert person["insz"] not in repr(refused.value) + str(refused.value.__context__)

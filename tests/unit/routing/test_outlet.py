@@ -3,9 +3,9 @@
 import pytest
 
 from broker.model.decision import RECORD_KINDS, Departure, Kind, Release
-from broker.model.keyed import delivery_id, delivery_key
+from broker.model.keyed import coordinates, delivery_id, delivery_key
 from broker.model.record import header, trace_id_of
-from broker.routing.door import admit
+from broker.routing.door import door
 from broker.routing.knowledge import instant
 from broker.routing.outlet import Outlet, Source
 
@@ -15,8 +15,9 @@ CONSTANT = {"ce_specversion", "ce_type", "content-type", "ce_kind", "ce_agreemen
 
 @pytest.fixture
 def source(record, plan) -> Source:
-    offsets = admit(record, plan, lanes=4, k_lane=b"l" * 32)
-    return Source(plan.topic, record.partition, record.offset, record.key, record.value, offsets)
+    offsets = door(plan, lanes=4, k_lane=b"l" * 32)(record)
+    place = coordinates(plan.topic, record.partition, record.offset)
+    return Source(place, record.key, record.value, offsets)
 
 
 def outlet(plan, agreement) -> Outlet:
@@ -24,11 +25,11 @@ def outlet(plan, agreement) -> Outlet:
 
 
 @pytest.mark.parametrize("kind", [*RECORD_KINDS, Kind.INITIAL])
-def test_a_release_is_the_cut_record_in_its_agreements_envelope(plan, log, source, person, kind) -> None:
+def test_a_release_is_the_cut_record_in_its_agreements_envelope(plan, log, record, source, person, kind) -> None:
     gent = outlet(plan, "inwoners-gent")
     (key, value, headers), leaf = gent.deliver(Release("inwoners-gent", kind), source, AT)
     assert key == delivery_key(gent.key, source.key)
-    identifier = delivery_id(gent.key, source.topic, source.partition, source.offset)
+    identifier = delivery_id(gent.key, plan.topic, record.partition, record.offset)
     assert leaf.endswith(identifier)
     assert dict(headers) == {
         "ce_specversion": b"1.0",
@@ -74,10 +75,10 @@ def test_two_agreements_rows_for_one_record_share_nothing_that_joins_them(plan, 
         assert source.key not in value
 
 
-def test_the_same_record_gives_the_same_delivery_again_and_another_record_another(plan, source) -> None:
+def test_the_same_record_gives_the_same_delivery_again_and_another_record_another(plan, record, source) -> None:
     gent, release = outlet(plan, "inwoners-gent"), Release("inwoners-gent", Kind.CHANGED)
     assert gent.deliver(release, source, AT) == gent.deliver(release, source, AT)
-    later = Source(source.topic, source.partition, source.offset + 1, source.key, source.value, source.offsets)
+    later = source._replace(coordinates=coordinates(plan.topic, record.partition, record.offset + 1))
     (key, _, headers), _ = gent.deliver(release, later, AT)
     assert key == delivery_key(gent.key, source.key)
     assert header(headers, "ce_id") != header(gent.deliver(release, source, AT)[0][2], "ce_id")
