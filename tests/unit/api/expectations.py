@@ -215,6 +215,7 @@ ROWS = (
     Row("POST", "/v1/products/{organisation}/{product}/deprecate", SOURCE, 403, _SUNSET),
     Row("GET", "/v1/products/{organisation}/{product}/succession", ALL),
     Row("POST", "/v1/products/{organisation}/{product}/end", SOURCE, 403),
+    Row("GET", "/v1/products/{organisation}/{product}/seal-keys", ALL),
     Row(
         "POST",
         "/v1/announcements",
