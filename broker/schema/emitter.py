@@ -1,16 +1,18 @@
 """Python source that walks one record type, for `guard` and `projection` to execute.
 
 The source holds integers and the fixed names below, never a name or a text of a schema, so that executing it is as
-safe as what `dataclasses` does. Names: `b` the bytes; `J V B R Y I G D M L C` and `T<n> X<n>` tables and readers of
-`environment`; `E` the exception; `n<d>` counts by depth; `x` a branch or size; `m` below; cut points and cursors as the
-caller names them.
+safe as what `dataclasses` does. Names: `b` the bytes; `J V B Y I G D M L C` and `T<n> X<n>` tables and readers of
+`environment`; `E` the exception; `n<d>` twice what is left of a count, by depth; `x` a branch; `m` below; cut points and
+cursors as the caller names them.
 
 A step is `here + (TABLE[b[here]] or READER(b, here))`: the table gives the size of a value whose number takes one byte,
-or 0, and then the reader gives the size or raises.
+or 0, and then the reader gives the size or raises. Of a boolean and a short enum, that have no longer form, the table
+gives `_BEYOND` for what is none: no later byte is found there, nor can the walk end there.
 
 Texts are checked in runs, not one by one: between `m` and a cursor lie whole values whose structural bytes are all
 below 0x80. There a text that is cut short or torn always meets such a byte or an end, so that the run is UTF-8 if and
-only if each text is. A value with a byte that may be above 0x7F (a long length, a large number, a double) ends a run.
+only if each text is. A value with a byte that may be above 0x7F (a long length, a large number, a double) ends a run;
+there an unguarded reader has a third argument, `m`, checks the run, and gives where the value ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,11 +28,18 @@ _WIDE = 0x80
 # By first byte: size of a string or bytes value whose length takes one byte; size of any one-byte integer.
 _SIZED = tuple(0 if byte & 0x81 else 1 + (byte >> 1) for byte in _BYTE)
 _SINGLE = tuple(int(byte < _WIDE) for byte in _BYTE)
-_BOOLEAN = tuple(int(byte <= 1) for byte in _BYTE)
+_BEYOND = 1 << 40
+_BOOLEAN = tuple(1 if byte <= 1 else _BEYOND for byte in _BYTE)
 
 
-def _refuse(_value: bytes, _at: int) -> int:
-    raise varints.Malformed  # a boolean has no longer form
+def _ending(size: Callable[[bytes, int], int]) -> Callable[[bytes, int, int], int]:
+    """Reader that ends a run: checks what is between `begin` and the value, and gives where the value ends."""
+
+    def end(value: bytes, begin: int, at: int) -> int:
+        value[begin:at].decode()
+        return at + size(value, at)
+
+    return end
 
 
 @dataclass(slots=True)
@@ -43,18 +52,22 @@ class Emitter:
         default_factory=lambda: {
             "J": _SIZED,
             "B": _BOOLEAN,
-            "R": _refuse,
             "V": _SINGLE,
             "Y": varints.bytes_size,
-            "L": varints.text_size,
-            "I": varints.int_size,
-            "G": varints.long_size,
-            "D": varints.date_size,
-            "M": varints.millisecond_size,
             "C": varints.count,
             "E": varints.Malformed,
         }
     )
+
+    def __post_init__(self) -> None:
+        self._reader("L", varints.bytes_size if self.guarded else varints.text_size)
+        self._reader("I", varints.int_size)
+        self._reader("G", varints.long_size)
+        self._reader("D", varints.date_size)
+        self._reader("M", varints.millisecond_size)
+
+    def _reader(self, name: str, size: Callable[[bytes, int], int]) -> None:
+        self.environment[name] = size if self.guarded else _ending(size)
 
     def line(self, depth: int, text: str) -> None:
         """Add one line of code at an indentation."""
@@ -83,12 +96,14 @@ class Emitter:
                 taken.append(name)
                 yield name
 
-        self.line(depth, f"x = b[{here}]")
-        self.line(depth, "if x == 2:")
-        self.line(depth + 1, f"{inside} = {here} + 1")
+        self._if_present(here, depth)
+        self._move("1", here, inside, depth + 1)
         last = self.record(record, inside, noted(), depth + 1)
         self._else_null(here, " = ".join(dict.fromkeys(taken)), depth)
         return last
+
+    def _if_present(self, here: str, depth: int) -> None:
+        self.line(depth, f"if (x := b[{here}]) == 2:")
 
     def _else_null(self, here: str, targets: str, depth: int) -> None:
         self.line(depth, "elif x:")
@@ -100,9 +115,8 @@ class Emitter:
         """Walk one value from `here` to `after`, which may be the same variable."""
         match type_:
             case Nullable(inner=inner):
-                self.line(depth, f"x = b[{here}]")
-                self.line(depth, "if x == 2:")
-                self.line(depth + 1, f"{after} = {here} + 1")
+                self._if_present(here, depth)
+                self._move("1", here, after, depth + 1)
                 self.value(inner, after, after, depth + 1)
                 self._else_null(here, after, depth)
             case Record():
@@ -120,7 +134,7 @@ class Emitter:
     def _primitive(self, type_: Primitive, here: str, after: str, depth: int) -> None:
         match type_.name:
             case "boolean":
-                self._step("B", "R", here, after, depth)
+                self._move(f"B[b[{here}]]", here, after, depth)
             case "float":
                 self._float(f"b[{here} + 3] & 127 == 127 and b[{here} + 2] & 128", 4, here, after, depth)
             case "double":
@@ -130,26 +144,23 @@ class Emitter:
                 self._step("J", "Y", here, after, depth)
                 self._start_run(after, depth)
             case "string":
-                self._long_step("J", "Y" if self.guarded else "L", here, after, depth)
+                self._long_step("J", "L", here, after, depth)
             case name:
                 reader = {"date": "D", "timestamp-millis": "M"}.get(type_.logical or "", "I" if name == "int" else "G")
                 self._long_step("V", reader, here, after, depth)
 
+    def _move(self, size: str, here: str, after: str, depth: int) -> None:
+        self.line(depth, f"{after} = {here} + {size}")
+
     def _step(self, table: str, reader: str, here: str, after: str, depth: int) -> None:
-        self.line(depth, f"{after} = {here} + ({table}[b[{here}]] or {reader}(b, {here}))")
+        self._move(f"({table}[b[{here}]] or {reader}(b, {here}))", here, after, depth)
 
     def _long_step(self, table: str, reader: str, here: str, after: str, depth: int) -> None:
         """Step over a value of which only a longer form holds bytes above 0x7F; a long text's reader checks it."""
         if self.guarded:
             self._step(table, reader, here, after, depth)
-            return
-        self.line(depth, f"x = {table}[b[{here}]]")
-        self.line(depth, "if x:")
-        self.line(depth + 1, f"{after} = {here} + x")
-        self.line(depth, "else:")
-        self._end_run(here, depth + 1)
-        self.line(depth + 1, f"{after} = {here} + {reader}(b, {here})")
-        self._start_run(after, depth + 1)
+        else:
+            self._move(f"({table}[b[{here}]] or (m := {reader}(b, m, {here})) - {here})", here, after, depth)
 
     def _float(self, unbounded: str, size: int, here: str, after: str, depth: int) -> None:
         if not self.guarded:
@@ -160,7 +171,7 @@ class Emitter:
 
     def _opaque(self, size: int, here: str, after: str, depth: int) -> None:
         self._end_run(here, depth)
-        self.line(depth, f"{after} = {here} + {size}")
+        self._move(str(size), here, after, depth)
         self._start_run(after, depth)
 
     def _end_run(self, here: str, depth: int) -> None:
@@ -174,28 +185,38 @@ class Emitter:
     def _array(self, type_: Array, here: str, after: str, depth: int) -> None:
         count = f"n{depth}"
         self.line(depth, f"{count} = b[{here}]")
-        self.line(depth, f"if {count} & 129:")
-        self._end_run(here, depth + 1)
-        self.line(depth + 1, f"{count}, {after} = C(b, {here})")
-        self._start_run(after, depth + 1)
-        self.line(depth, "else:")
-        self.line(depth + 1, f"{count} >>= 1")
-        self.line(depth + 1, f"{after} = {here} + 1")
+        self._move("1", here, after, depth)
         self.line(depth, f"if {count}:")
-        self.line(depth + 1, f"if {count} * {minimum_bytes(type_.items)} > len(b) - {after}:")
-        self.line(depth + 2, "raise E")
-        self.line(depth + 1, f"for _ in range({count}):")
+        self.line(depth + 1, f"if {count} & 129:")
+        self._long_count(type_, count, after, depth + 2)
+        self.line(depth + 1, f"while {count}:")
         self.value(type_.items, after, after, depth + 2)
+        self.line(depth + 2, f"{count} -= 2")
         self.line(depth + 1, f"if b[{after}]:")
         self.line(depth + 2, "raise E")
         self.line(depth + 1, f"{after} += 1")
 
+    def _long_count(self, type_: Array, count: str, after: str, depth: int) -> None:
+        """Read a count that takes more than one byte; it may claim no more items than there are bytes for."""
+        self._end_run(f"{after} - 1", depth)
+        self.line(depth, f"{count}, {after} = C(b, {after} - 1)")
+        self.line(depth, f"if {count} * {minimum_bytes(type_.items)} > len(b) - {after}:")
+        self.line(depth + 1, "raise E")
+        self.line(depth, f"{count} += {count}")
+        self._start_run(after, depth)
+
     def _enum(self, type_: Enumeration, here: str, after: str, depth: int) -> None:
         size = len(type_.symbols)
-        self.environment[f"T{size}"] = tuple(int(byte < _WIDE and not byte & 1 and byte >> 1 < size) for byte in _BYTE)
-        self.environment[f"X{size}"] = varints.index_size(type_)
-        step = self._step if size <= _WIDE >> 1 else self._long_step
-        step(f"T{size}", f"X{size}", here, after, depth)
+        short = size <= _WIDE >> 1
+        refused = _BEYOND if short else 0
+        self.environment[f"T{size}"] = tuple(
+            1 if byte < _WIDE and not byte & 1 and byte >> 1 < size else refused for byte in _BYTE
+        )
+        if short:
+            self._move(f"T{size}[b[{here}]]", here, after, depth)
+        else:
+            self._reader(f"X{size}", varints.index_size(type_))
+            self._long_step(f"T{size}", f"X{size}", here, after, depth)
 
 
 def _same(name: str) -> Iterator[str]:
