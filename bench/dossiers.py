@@ -88,8 +88,7 @@ async def measure(here: Site, *, entries: int, number: int, progress: Progress) 
     enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes))
     cases = Agreements(here.control, enforcement, fictional=True)
     product, schema = await set_up(installation, cases, _OTHERS)
-    filed = {**document(0), "id": _AGREEMENT, "population": {"dossiers": True}}
-    await bring_into_force(cases, filed, datetime.now(UTC))
+    await bring_into_force(cases, filed(), datetime.now(UTC))
     source, k_lane = topics.source(product.source, product.id), here.keys.ensure(keys.LANE)
 
     async def routed(counts: Counts) -> Run:
@@ -99,14 +98,14 @@ async def measure(here: Site, *, entries: int, number: int, progress: Progress) 
     progress("routing without dossiers")
     await routed(Counts())  # everybody is new to the lanes the first time
     without = await routed(Counts())
-    register = _register(here)
+    register = register_of(here)
     await register.start()
     progress(f"loading {entries} dossiers")
-    loaded = await _load(register, _openings(entries))
-    again = await _load(register, _openings(min(entries, 50_000)))
+    loaded = await load(register, openings(entries))
+    again = await load(register, openings(min(entries, 50_000)))
     progress(f"{loaded.per_second:.0f} a second, {again.per_second:.0f} that were there; rebuilding the register")
     before, started = _resident(), time.perf_counter()
-    rebuilt = _register(here)
+    rebuilt = register_of(here)
     cpu = time.process_time()
     await rebuilt.start()
     rebuild = Run(entries, time.perf_counter() - started, time.process_time() - cpu)
@@ -117,7 +116,7 @@ async def measure(here: Site, *, entries: int, number: int, progress: Progress) 
     told = await _tell(here, entries)
     progress(f"{told.per_second:.0f} a second; routing with dossiers")
     beside = await routed(Counts())
-    await _load(register, _known())
+    await load(register, _known())
     await register.close()
     await _tell(here, _ON_FILE)
     counts = Counts()
@@ -127,11 +126,18 @@ async def measure(here: Site, *, entries: int, number: int, progress: Progress) 
     )
 
 
-def _register(here: Site) -> Dossiers:
+def filed() -> Mapping[str, Any]:
+    """The agreement whose population are files."""
+    return {**document(0), "id": _AGREEMENT, "population": {"dossiers": True}}
+
+
+def register_of(here: Site) -> Dossiers:
+    """The register of files, not started."""
     return Dossiers(here.clients, here.control, here.keys, here.settings.wall(), here.lanes)
 
 
-async def _load(register: Dossiers, rows: Iterator[Opening]) -> Run:
+async def load(register: Dossiers, rows: Iterator[Opening]) -> Run:
+    """Open these files."""
     number, wall, cpu = 0, time.perf_counter(), time.process_time()
     while part := list(itertools.islice(rows, _ROWS)):
         await register.add_many(_AGREEMENT, _AGENCY, part)
@@ -139,7 +145,7 @@ async def _load(register: Dossiers, rows: Iterator[Opening]) -> Run:
     return Run(number, time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def _openings(number: int) -> Iterator[Opening]:
+def openings(number: int) -> Iterator[Opening]:
     """Files on people who are in no record: these were born on other days."""
     for index in range(number):
         born = _FIRST_BIRTH + timedelta(days=index // _SERIALS)

@@ -1,0 +1,182 @@
+"""What may be loaded in one installation, each in a process of its own: the router as users run it, and the raw hop."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka.structs import TopicPartition
+
+from bench.arrivals import Arrivals
+from bench.awaited import Awaited
+from bench.bulk import set_up_many
+from bench.child import part
+from bench.hop import identifier, row_as_json
+from bench.load import Row4, publish_at, rows_of
+from broker.cli.processes import Supervised
+from broker.cli.site import Site
+from broker.control import keys
+from broker.model import topics, topology
+from broker.model.keyed import delivery_id
+from broker.model.topology import TopicSpec
+from broker.testing import wait_until
+
+PATIENCE_S = 120.0
+_LOOK_S = 0.1
+_PEOPLE = 20_000
+_HOP_SOURCE, _HOP_RECEIPTS = "bench-hop-source", "bench-hop-receipts"
+_INDEX = {"segment.index.bytes": "131072"}
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Contender:
+    """One path from a source topic to readers: where to publish, which ids come out, and what its reader has seen."""
+
+    source: str
+    identify: Callable[[bytes, int, int], str]
+    """Delivery id from key, lane and offset."""
+    pid: Callable[[], int | None]
+    arrivals: Arrivals
+    awaited: Awaited = field(default_factory=Awaited)
+    late: list[int] = field(default_factory=list)
+
+    async def load(self, producer: Any, rows: Sequence[Row4], rate: float, seconds: float) -> Sequence[tuple[int, int]]:
+        """Publish so long at such a rate; returns (instant due, latency), in ns, of every delivery.
+
+        Raises `RuntimeError` where one never came.
+        """
+        self.look()
+        self.awaited.forget()
+        self.late = list(await publish_at(producer, self.source, rows, rate, seconds, self._sent))
+        await self.settled()
+        return list(self.awaited.taken)
+
+    async def settled(self) -> None:
+        """Return once everything that was acknowledged has arrived; raises `RuntimeError` where it does not."""
+
+        def all_there() -> bool:
+            self.look()
+            return not self.awaited.missing
+
+        try:
+            await wait_until(all_there, timeout=PATIENCE_S, every=_LOOK_S)
+        except TimeoutError:
+            raise RuntimeError(f"{self.awaited.missing} deliveries never came from {self.source}") from None
+
+    def look(self) -> None:
+        """Take note of what has arrived."""
+        for each, at in self.arrivals.new():
+            self.awaited.arrived(each, at)
+
+    def _sent(self, key: bytes, lane: int, offset: int, due: int) -> None:
+        self.awaited.due(self.identify(key, lane, offset), due)
+
+
+@dataclass(slots=True)
+class Stage:
+    """An installation with live agreements, a router in a process of its own, a reader of all streams, and a publisher."""
+
+    here: Site
+    rows: Sequence[Row4]
+    agreements: int
+    producer: Any
+    router: Contender
+    ends: list[int]
+    """Exit codes of routers that ended and were started again: there should be none."""
+
+
+@asynccontextmanager
+async def stage(here: Site, agreements: int, *, progress: Progress) -> AsyncIterator[Stage]:
+    """Set an empty installation up and start its router."""
+    product, schema = await set_up_many(here, agreements, progress=progress)
+    rows = rows_of(schema, product, _PEOPLE, agreements, here.lanes, here.keys.ensure(keys.LANE))
+    source = topics.source(product.source, product.id)
+    k_agreement = [here.keys.get(keys.agreement_key(f"meting-{number}")) for number in range(agreements)]
+    by_key = {key: k_agreement[index % agreements] for index, (_, key, _, _) in enumerate(rows)}
+    streams = [topics.delivery(f"afnemer-{number}", f"meting-{number}") for number in range(agreements)]
+
+    def identify(key: bytes, lane: int, offset: int) -> str:
+        return delivery_id(by_key[key], source, lane, offset).hex()
+
+    ends: list[int] = []
+    async with AsyncExitStack() as held:
+        arrivals = await reading(held, here, "router", streams)
+        process = await held.enter_async_context(router_process(here, ends))
+        producer = await held.enter_async_context(here.clients.producer())
+        yield Stage(here, rows, agreements, producer, Contender(source, identify, lambda: process.pid, arrivals), ends)
+
+
+def router_process(here: Site, ends: list[int]) -> Supervised:
+    """`datanuts router` on this installation; `ends` gets the exit code of each end that nobody asked for."""
+    command = [sys.executable, "-m", "broker.cli.main", "router", "--data-dir", str(here.home.root)]
+    return Supervised(command, here.home.logs / "router.log", report=ends.append)
+
+
+async def reading(held: AsyncExitStack, here: Site, name: str, streams: Sequence[str]) -> Arrivals:
+    """A reader of these streams, in a process of its own, from now on."""
+    path = here.home.root / f"arrivals-{name}"
+    told = {"topics": list(streams), "path": str(path)}
+    await held.enter_async_context(part("arrivals", here.access, told, here.home.logs / f"arrivals-{name}.log"))
+    return Arrivals(path)
+
+
+@asynccontextmanager
+async def raw_hop(on: Stage) -> AsyncIterator[Contender]:
+    """The hop beside the router, with a source and as many streams of its own; the router must have delivered something."""
+    here = on.here
+    source = TopicSpec(_HOP_SOURCE, here.lanes, topology.source("x", "x.v1", here.lanes).config)
+    targets = [f"bench-hop-{number}" for number in range(on.agreements)]
+    streams = (TopicSpec(name, config=_INDEX) for name in targets)
+    await here.admin.ensure_topics([source, TopicSpec(_HOP_RECEIPTS, here.lanes, _INDEX), *streams])
+    delivered = [topics.delivery(f"afnemer-{number}", f"meting-{number}") for number in range(on.agreements)]
+    told = {
+        "source": _HOP_SOURCE,
+        "lanes": here.lanes,
+        "targets": targets,
+        "receipts": _HOP_RECEIPTS,
+        "delivery": await _one_of(here, delivered, [0]),
+        "receipt": await _one_of(here, [topics.RECEIPTS], list(range(here.lanes))),
+    }
+    async with AsyncExitStack() as held:
+        arrivals = await reading(held, here, "hop", targets)
+        log: Path = here.home.logs / "hop.log"
+        pid = await held.enter_async_context(part("hop", here.access, told, log))
+        yield Contender(_HOP_SOURCE, lambda _key, lane, offset: identifier(lane, offset), lambda: pid, arrivals)
+
+
+async def _one_of(here: Site, names: Sequence[str], partitions: Sequence[int]) -> Mapping[str, Any]:
+    async with here.clients.consumer() as consumer:
+        consumer.assign([TopicPartition(name, partition) for name in names for partition in partitions])
+        await consumer.seek_to_beginning()
+        async with asyncio.timeout(PATIENCE_S):
+            return row_as_json(await consumer.getone())
+
+
+def cpu_s(pid: int | None) -> float:
+    """CPU seconds that a process has taken; nan where the system does not tell."""
+    told = Path(f"/proc/{pid}/stat")
+    if pid is None or not told.exists():
+        return float("nan")
+    fields = told.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int | None) -> Mapping[str, float]:
+    """Resident memory of a process now and at its most, in MB (10^6 bytes); empty where the system does not tell."""
+    told = Path(f"/proc/{pid}/status")
+    if pid is None or not told.exists():
+        return {}
+    lines = dict(line.split(":", 1) for line in told.read_text().splitlines() if ":" in line)
+    names = {"resident": "VmRSS", "most": "VmHWM"}
+    return {name: round(int(lines[field].split()[0]) * 1024 / 1e6, 1) for name, field in names.items()}
+
+
+def now() -> float:
+    """Seconds of the monotonic clock."""
+    return time.monotonic()

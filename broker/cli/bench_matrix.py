@@ -1,0 +1,137 @@
+"""`datanuts bench matrix|soak|plot`: every circumstance several times, a long run, and both as history and plots."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from broker.cli.bench_site import count, fresh_installation
+from broker.cli.output import machine, note, say, table
+
+_FAILED = 2
+
+
+def register(verbs: Any) -> None:
+    """Add the verbs to the parser of `datanuts bench`."""
+    matrix = verbs.add_parser("matrix", help="every cell several times, in shuffled order: medians, spread and ratios")
+    matrix.add_argument(
+        "--cells", default="quick", metavar="WHICH", help="all, quick (default), topics, route, trust, names, or a file"
+    )
+    matrix.add_argument("--runs", type=count, default=5, metavar="N", help="runs of each cell (default 5)")
+    matrix.add_argument("--seed", type=count, default=1, metavar="N", help="of the order (default 1)")
+    matrix.add_argument("--out", type=Path, metavar="DIR", help="write results.jsonl and plots there")
+    _kept_or_told(matrix)
+    matrix.set_defaults(run=_matrix)
+    soak = verbs.add_parser("soak", help="long at a share of what the router can: memory and latency over time")
+    soak.add_argument("--minutes", type=count, default=30, metavar="N", help="default 30")
+    soak.add_argument("--share", type=_share, default=0.5, metavar="X", help="of the measured capacity (default 0.5)")
+    soak.add_argument("--rate", type=count, default=2_000, metavar="N", help="records a second at most (default 2000)")
+    soak.add_argument("--agreements", type=count, default=300, metavar="N", help="live agreements (default 300)")
+    soak.add_argument("--out", type=Path, metavar="DIR", help="write soak.json and plots there")
+    _kept_or_told(soak)
+    soak.set_defaults(run=_soak)
+    plot = verbs.add_parser("plot", help="plots of a history of measurements, as SVG")
+    plot.add_argument("history", type=Path, metavar="HISTORY", help="a file of JSON lines, or a folder of them")
+    plot.add_argument("out", type=Path, metavar="OUT", help="folder for the plots")
+    plot.set_defaults(run=_plot)
+
+
+def _kept_or_told(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keep", action="store_true", help="add the results to bench/history/, with commit and machine"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON lines")
+
+
+async def _matrix(given: argparse.Namespace) -> int:
+    from bench import history, matrix  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+    from bench.cells import cells  # noqa: PLC0415 - as above
+    from bench.gallery import plots  # noqa: PLC0415 - as above
+
+    results = await matrix.measure(cells(given.cells), runs=given.runs, seed=given.seed, progress=note)
+    lines = matrix.as_lines(results)
+    if given.keep:
+        note(f"added to {history.keep(lines)}")
+    if given.out is not None:
+        about = history.circumstances()
+        _write(given.out, "results.jsonl", "".join(f"{json.dumps({**about, **line})}\n" for line in lines))
+        for name, text in plots([{**about, **line} for line in lines]).items():
+            _write(given.out, name, text)
+    if given.json:
+        for line in lines:
+            machine(line)
+    else:
+        table(("cell", "runs", "median (min-max)", "unit", "÷ baseline", "÷ cell"), _rows(lines))
+        for line in lines:
+            for failure in line["failures"]:
+                say(f"{line['cell']['name']} failed in {failure}")
+    return _FAILED if any(line["failures"] for line in lines) else 0
+
+
+async def _soak(given: argparse.Namespace) -> None:
+    from bench import history, soak  # noqa: PLC0415 - as above
+    from bench.gallery import soak_plots  # noqa: PLC0415 - as above
+
+    async with fresh_installation() as here:
+        figures = await soak.measure(
+            here,
+            minutes=given.minutes,
+            share=given.share,
+            most=given.rate,
+            agreements=given.agreements,
+            progress=note,
+        )
+    found = figures.as_json()
+    if given.keep:
+        note(f"added to {history.keep([{'soak': found}])}")
+    if given.out is not None:
+        _write(given.out, "soak.json", f"{json.dumps({**history.circumstances(), 'soak': found})}\n")
+        for name, text in soak_plots(found).items():
+            _write(given.out, f"soak-{name}", text)
+    if given.json:
+        machine(found)
+        return
+    table(("figure", "value"), ((name, value) for name, value in found.items() if not isinstance(value, list)))
+
+
+def _plot(given: argparse.Namespace) -> None:
+    from bench.gallery import plots  # noqa: PLC0415 - as above
+    from bench.history import kept  # noqa: PLC0415 - as above
+
+    for name, text in plots(kept([given.history])).items():
+        _write(given.out, name, text)
+        say(str(given.out / name))
+
+
+def _rows(lines: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[object]]:
+    for line in lines:
+        value, against = line.get("value"), line.get("against")
+        other = None if against is None else f"{_spread(against)} {against['cell']}"
+        yield (
+            line["cell"]["name"],
+            0 if value is None else value["runs"],
+            _spread(value),
+            line.get("unit"),
+            _spread(line.get("ratio")),
+            other,
+        )
+
+
+def _spread(spread: Mapping[str, Any] | None) -> str | None:
+    return None if spread is None else f"{spread['median']:g} ({spread['min']:g}-{spread['max']:g})"
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
+    return share
