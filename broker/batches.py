@@ -22,23 +22,42 @@ class Producer(Protocol):
         """Queue a batch; the answer is done once it is acknowledged."""
 
 
+class Packed:
+    """Rows for one partition, packed as they come: as bytes a large transaction takes a fraction of what its rows take."""
+
+    __slots__ = ("_batch", "_full", "_producer", "_timestamp_ms")
+
+    def __init__(self, producer: Producer, *, timestamp_ms: int) -> None:
+        self._producer = producer
+        self._timestamp_ms = timestamp_ms
+        self._full: list[Any] = []
+        self._batch = producer.create_batch()
+
+    def append(self, row: Row) -> None:
+        """Take a row, behind those before it."""
+        key, value, headers = row
+        if self._batch.append(key=key, value=value, timestamp=self._timestamp_ms, headers=headers) is None:
+            self._full.append(self._batch)
+            self._batch = self._producer.create_batch()
+            self._batch.append(key=key, value=value, timestamp=self._timestamp_ms, headers=headers)
+
+    async def send(self, topic: str, partition: int) -> list[asyncio.Future[Any]]:
+        """Queue them in their order; one answer per batch, to be awaited before anything is committed.
+
+        Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
+        """
+        batches = [*self._full, self._batch] if self._batch.record_count() else self._full
+        return [await _queued(self._producer, batch, topic, partition) for batch in batches]
+
+
 async def send_rows(
     producer: Producer, topic: str, partition: int, rows: Iterable[Row], *, timestamp_ms: int
 ) -> list[asyncio.Future[Any]]:
-    """Queue `rows` in their order; one answer per batch, to be awaited before anything is committed.
-
-    Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
-    """
-    sent: list[asyncio.Future[Any]] = []
-    batch = producer.create_batch()
-    for key, value, headers in rows:
-        if batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers) is None:
-            sent.append(await _queued(producer, batch, topic, partition))
-            batch = producer.create_batch()
-            batch.append(key=key, value=value, timestamp=timestamp_ms, headers=headers)
-    if batch.record_count():
-        sent.append(await _queued(producer, batch, topic, partition))
-    return sent
+    """Queue `rows` at once, as `Packed.send`."""
+    packed = Packed(producer, timestamp_ms=timestamp_ms)
+    for row in rows:
+        packed.append(row)
+    return await packed.send(topic, partition)
 
 
 async def _queued(producer: Producer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:

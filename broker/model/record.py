@@ -4,6 +4,7 @@ Fixed by docs/adr/2026-11-24-envelope-receipt-keys-and-topics.md: agencies and a
 """
 
 import re
+from binascii import unhexlify
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ CONTENT_TYPE = b"application/avro"
 EVENT_NAMESPACE = "be.vlaanderen.datanuts"
 WIRE_HEADER_BYTES = 5
 
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+_NO_TRACE = bytes(16)
 
 
 def wire_header(schema_id: int) -> bytes:
@@ -44,11 +46,11 @@ def traceparent(trace_id: bytes, span_id: bytes) -> bytes:
 
 def trace_id_of(value: bytes | None) -> bytes | None:
     """The 16-byte trace id of a `traceparent` value; None where absent or malformed (W3C: start a new trace)."""
-    found = _TRACEPARENT.fullmatch(value or b"")
+    found = _TRACEPARENT(value or b"")
     if found is None:
         return None
-    trace = bytes.fromhex(found[1].decode())
-    return trace if any(trace) else None
+    trace = unhexlify(found[1])
+    return None if trace == _NO_TRACE else trace
 
 
 @dataclass(frozen=True, slots=True)

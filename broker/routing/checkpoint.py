@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from broker.batches import Row, send_rows
+from broker.batches import Packed
 from broker.errors import Doubt, Fenced
 from broker.model import topics
 from broker.routing.faultpoints import FaultPoint, fault_point
@@ -26,11 +26,14 @@ class Checkpoint:
     def __init__(self, producer: Any, *, timestamp_ms: int) -> None:
         self._producer = producer
         self._timestamp_ms = timestamp_ms
-        self._outputs: dict[TopicPartition, list[Row]] = {}
+        self._outputs: dict[tuple[str, int], Packed] = {}
 
-    def output(self, topic: str, partition: int) -> list[Row]:
-        """The list that collects rows for one output partition; append to it directly."""
-        return self._outputs.setdefault(TopicPartition(topic, partition), [])
+    def output(self, topic: str, partition: int) -> Packed:
+        """What collects the rows for one output partition; append to it directly."""
+        packed = self._outputs.get((topic, partition))
+        if packed is None:
+            packed = self._outputs[topic, partition] = Packed(self._producer, timestamp_ms=self._timestamp_ms)
+        return packed
 
     async def commit(
         self,
@@ -56,14 +59,7 @@ class Checkpoint:
         # Step 1: open. From here until step 5 nothing may wait for anyone but Kafka (readers of the outputs wait too).
         await producer.begin_transaction()
         # Step 2: all outputs, in explicit batches: one future per batch, not per record.
-        sent = [
-            batch
-            for target, rows in self._outputs.items()
-            if rows
-            for batch in await send_rows(
-                producer, target.topic, target.partition, rows, timestamp_ms=self._timestamp_ms
-            )
-        ]
+        sent = [batch for target, packed in self._outputs.items() for batch in await packed.send(*target)]
         # Step 3: every batch is acknowledged, or the exception surfaces here.
         await asyncio.gather(*sent)
         fault_point(FaultPoint.PRODUCED)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from broker.schema.varints import content, read
+from broker.schema.varints import CONTINUES, content, read
 
 
 class Leaf(Protocol):
@@ -26,7 +26,13 @@ def text_of(leaf: Leaf) -> Callable[[bytes], bytes | None]:
     """Reader of an encoded string leaf's UTF-8 text; None where it, or a record above it, is null."""
     if leaf.nullable:
         return lambda raw: content(raw[1:]) if raw[:1] == b"\x02" else None
-    return lambda raw: content(raw) if raw else None
+
+    def text(raw: bytes) -> bytes | None:
+        if not raw:
+            return None
+        return raw[1:] if raw[0] < CONTINUES else content(raw)
+
+    return text
 
 
 def number_of(leaf: Leaf) -> Callable[[bytes], int | None]:

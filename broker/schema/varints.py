@@ -9,7 +9,8 @@ from collections.abc import Callable
 from broker.schema.types import Enumeration
 
 MAX_BYTES = 10
-_CONTINUES = 0x80
+CONTINUES = 0x80
+"""From here on a byte has another one after it."""
 _LAST_OF_64 = 0x01
 _HALF_INT = 1 << 31
 _DAYS = (-719_162, 2_932_896)
@@ -24,7 +25,7 @@ def read(value: bytes, at: int) -> tuple[int, int]:
     """The integer at `at` and the position after it."""
     raw = shift = 0
     start = at
-    while (byte := value[at]) >= _CONTINUES:
+    while (byte := value[at]) >= CONTINUES:
         raw |= (byte & 0x7F) << shift
         shift += 7
         at += 1
@@ -100,6 +101,6 @@ def index_size(enum: Enumeration) -> Callable[[bytes, int], int]:
 
 def content(raw: bytes) -> bytes:
     """UTF-8 text of an encoded string that passed the guard."""
-    if raw[0] < _CONTINUES:
+    if raw[0] < CONTINUES:
         return raw[1:]
     return raw[read(raw, 0)[1] :]
