@@ -64,6 +64,8 @@ async def set_up_many(
     Raises `TimeoutError` where the facts are not accepted.
     """
     progress(f"activating {number} agreements")
+    for name in (keys.LANE, keys.LEDGER):
+        here.keys.ensure(name)
     product, schema = await set_up(Installation.of(here), cases_of(here), 1)
     others = range(1, number)
     _add_keys(here, others)

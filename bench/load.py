@@ -26,7 +26,7 @@ SIZES = {
     "usual": "as sources give it (about 400 B)",
     "large": "a household of many (about 4 KB)",
 }
-_HOUSEHOLD = 60
+_HOUSEHOLD = 72
 _NS_PER_S = 1_000_000_000
 
 
@@ -56,10 +56,10 @@ def rows_of(
 
 def _sized(person: dict[str, Any], size: str) -> Mapping[str, Any]:
     if size == "small":
-        left = ("burgerlijkeStaat", "beheerder", "register")
-        return (
-            person | dict.fromkeys(left) | {"nationaliteiten": [], "geboorte": _BORN, "verblijfplaats": _bare(person)}
-        )
+        left = ("burgerlijkeStaat", "beheerder", "register", "overlijden", "wettelijkeSamenwoning", "referentiepersoon")
+        none = ("nationaliteiten", "gezinsleden", "kinderen", "ouders", "statussen")
+        own = {"geboorte": _BORN, "verblijfplaats": _bare(person)}
+        return {**person, **dict.fromkeys(left), **{name: [] for name in none}, **own}
     if size == "large":
         child = {"insz": person["insz"], "achternaam": person["naam"]["achternaam"], "voornamen": ["Emiel"]}
         unknown = {"geslacht": None, "geboortedatum": "2001-01-01", "afstamming": None}
@@ -67,17 +67,13 @@ def _sized(person: dict[str, Any], size: str) -> Mapping[str, Any]:
     return person
 
 
-_BORN = {
-    "datum": "1990-01-01",
-    "plaats": {"nis": None, "naam": None},
-    "land": {"nis": None, "iso": None, "naam": None},
-    "aktenummer": None,
-}
+_NOWHERE = {"nis": None, "iso": None, "naam": None}
+_BORN = {"datum": "1990-01-01", "plaats": {"nis": None, "naam": None}, "land": _NOWHERE, "aktenummer": None}
 
 
 def _bare(person: Mapping[str, Any]) -> Mapping[str, Any]:
     place = person["verblijfplaats"]
-    return {**place, "land": None, "begin": None, "gemeente": {**place["gemeente"], "naam": None}}
+    return {**place, "land": _NOWHERE, "begin": None, "gemeente": {**place["gemeente"], "naam": None}}
 
 
 async def publish_at(

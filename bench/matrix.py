@@ -23,6 +23,7 @@ from bench.cells import Cell
 from broker.kafka import leash
 
 _LONGEST_S = 3600.0
+_LONGEST_LINE = 300
 Progress = Callable[[str], None]
 
 
@@ -74,7 +75,7 @@ def order(cells: Sequence[Cell], runs: int, seed: int) -> Sequence[tuple[int, Ce
 async def measure(cells: Sequence[Cell], *, runs: int, seed: int, progress: Progress) -> Sequence[Result]:
     """Run all of them; a cell that failed twice is not tried again."""
     results = {cell.name: Result(cell) for cell in cells}
-    root = Path(tempfile.mkdtemp(prefix="datanuts-bench-"))
+    root = Path(tempfile.mkdtemp(prefix="datanuts-bench-matrix-"))
     planned = order(cells, runs, seed)
     try:
         for done, (number, cell) in enumerate(planned, 1):
@@ -118,4 +119,4 @@ def _last_line(log: Path, code: int) -> str:
     """What a failed process said last: of a traceback the line that names the error."""
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     lines = [line.strip(" |+-") for line in said if "Error" in line or "Exception" in line]
-    return lines[-1] if lines else f"ended with {code}"
+    return lines[-1][:_LONGEST_LINE] if lines else f"ended with {code}"
