@@ -39,6 +39,7 @@ def register(commands: Any) -> None:
 
 
 async def _run(given: argparse.Namespace) -> None:
+    collect_rarely()  # before the control log is read: half of the start of a large installation went into looking
     settings = load_settings(data_dir=given.data_dir)
     home = datadir.DataDir(settings.data_dir)
     configure("router", settings)
@@ -72,8 +73,10 @@ async def route(here: Site, stop: asyncio.Event) -> None:
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector look seldom: a batch is many objects that all live and die with it, none in cycles."""
-    gc.collect()
+    """Let the garbage collector look seldom, and never at what there is now.
+
+    A batch is many objects that all live and die with it, and what the control log folds into only grows: none in cycles.
+    """
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
 

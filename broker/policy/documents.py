@@ -3,9 +3,12 @@
 Reading checks form only; whether an agreement may be activated is `broker.policy.check`.
 """
 
+import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -26,6 +29,7 @@ from broker.model.agreement import (
     Term,
     Transform,
 )
+from broker.model.conditions import NO_CONDITIONS, Conditions
 from broker.policy.condition_documents import ConditionsForm, conditions, conditions_document
 from broker.policy.findings import Finding
 from broker.policy.forms import Document, Form, Instant, Name, Path, ProductId, Slug, Text, Url, Value, read
@@ -132,7 +136,11 @@ class _TermForm(Form):
     end: Instant | None = None
 
 
-class _AgreementForm(Form):
+class _FieldsForm(Form):
+    fields: Annotated[tuple[_ReleasedForm, ...], Field(min_length=1, max_length=500)]
+
+
+class _DecidingForm(Form):
     id: Slug
     version: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     title: Text
@@ -140,17 +148,46 @@ class _AgreementForm(Form):
     product: ProductId
     agency: Slug
     purpose: Slug
-    bases: Annotated[tuple[_BasisForm, ...], Field(max_length=20)]
-    fields: Annotated[tuple[_ReleasedForm, ...], Field(min_length=1, max_length=500)]
+    bases: Annotated[tuple[_BasisForm, ...], Field(max_length=20)] = ()
     population: _PopulationForm = _PopulationForm()
     term: _TermForm
     retention_days: Annotated[int, Field(strict=True, ge=1, le=14)] = 14
     conditions: ConditionsForm = ConditionsForm()
 
 
+class _AgreementForm(_DecidingForm, _FieldsForm):
+    bases: Annotated[tuple[_BasisForm, ...], Field(max_length=20)]
+
+
+_DECIDING = frozenset(_DecidingForm.model_fields) - {"bases", "conditions"}
+
+
 def agreement(source: str | Document) -> Agreement:
     """One agreement version (design §6), from YAML text or the JSON object of an `agreement.requested` fact."""
     form = read(_AgreementForm, load(source) if isinstance(source, str) else source)
+    return _agreement(form, tuple(each.released() for each in form.fields), conditions(form.conditions))
+
+
+def deciding(document: Document) -> Agreement:
+    """`agreement` of a fact's object without what decides nothing: no legal basis, and of the conditions only `onward`.
+
+    For what reads every agreement at each start: nearly all of such an object is text for people. Raises `Invalid`.
+    """
+    given = {key: document[key] for key in _DECIDING if key in document}
+    stated = document.get("conditions")
+    onward = {"conditions": {"onward": stated["onward"]}} if isinstance(stated, Mapping) and "onward" in stated else {}
+    form = read(_DecidingForm, given | onward)
+    fields = _fields(json.dumps(document.get("fields")))
+    return _agreement(form, fields, conditions(form.conditions) if onward else NO_CONDITIONS)
+
+
+@lru_cache(maxsize=1024)
+def _fields(text: str) -> tuple[ReleasedField, ...]:
+    """Fields of a JSON list; read once, because the instances of a template all have the same."""
+    return tuple(each.released() for each in read(_FieldsForm, {"fields": json.loads(text)}).fields)
+
+
+def _agreement(form: "_DecidingForm", fields: tuple[ReleasedField, ...], laid_down: Conditions) -> Agreement:
     return Agreement(
         id=form.id,
         version=form.version,
@@ -162,11 +199,11 @@ def agreement(source: str | Document) -> Agreement:
         bases=tuple(
             LegalBasis(**{name: getattr(basis, name) for name in _BasisForm.model_fields}) for basis in form.bases
         ),
-        fields=tuple(field.released() for field in form.fields),
+        fields=fields,
         population=Population(form.population.where.constraint(), form.population.dossiers, form.population.consent),
         term=Term(form.term.start.astimezone(UTC), form.term.end and form.term.end.astimezone(UTC)),
         retention_days=form.retention_days,
-        conditions=conditions(form.conditions),
+        conditions=laid_down,
     )
 
 

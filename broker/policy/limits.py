@@ -5,7 +5,7 @@ A ceiling belongs to the source. One that names no source counts for every sourc
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from broker.errors import Invalid
@@ -28,14 +28,19 @@ class Limits:
 
     purposes: Purposes
     ceilings: Ceilings
+    _effective: dict[tuple[str, str, str], Ceiling] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def effective(self, agreement: Agreement) -> Ceiling:
         """The ceiling over an agreement; raises `Invalid` where its purpose is unknown."""
-        return effective_ceiling(self.purposes, self.ceilings, agreement.source, agreement.product, agreement.purpose)
+        over = agreement.source, agreement.product, agreement.purpose
+        known = self._effective.get(over)
+        if known is None:  # of thousands of agreements most are under the same few
+            known = self._effective[over] = effective_ceiling(self.purposes, self.ceilings, *over)
+        return known
 
     def allow(self, agreement: Agreement) -> bool:
         """Whether the agreement stays under its effective ceiling; if not, its records are withheld."""
-        return not above_ceiling(agreement, self.purposes, self.ceilings)
+        return not _above(agreement, self)
 
     def offered(self, source: str, product: str, purpose: str) -> Ceiling | None:
         """The most that anyone may have of a product for a purpose; None where that is nothing."""
@@ -105,23 +110,25 @@ def effective_ceiling(purposes: Purposes, ceilings: Ceilings, source: str, produ
 
 def above_ceiling(agreement: Agreement, purposes: Purposes, ceilings: Ceilings) -> tuple[Finding, ...]:
     """What the agreement asks beyond the owner's ceiling for its purpose; needs no schema."""
-    if agreement.purpose not in purposes.by_code:
+    return _above(agreement, Limits(purposes, ceilings))
+
+
+def _above(agreement: Agreement, limits: Limits) -> tuple[Finding, ...]:
+    if agreement.purpose not in limits.purposes.by_code:
         return (Finding("UNKNOWN_PURPOSE", "purpose", "the purpose is not in the list: name one of purposes.yaml"),)
-    ceiling = Limits(purposes, ceilings).effective(agreement)
+    ceiling = limits.effective(agreement)
     found = []
-    for field in agreement.fields:
-        granted = ceiling.fields.get(field.path)
+    for released in agreement.fields:
+        granted = ceiling.fields.get(released.path)
         if granted is None:
             text = (
                 f"the owner allows nobody this field for {agreement.purpose} (default deny): drop it or ask the owner"
             )
-            found.append(Finding("ABOVE_CEILING", field.path, text))
-        elif field.transform not in granted.transforms:
+            found.append(Finding("ABOVE_CEILING", released.path, text))
+        elif released.transform not in granted.transforms:
             allowed = ", ".join(sorted(granted.transforms))
-            text = (
-                f"the owner allows {agreement.purpose} this field only as {allowed}, not as {field.transform}: ask that"
-            )
-            found.append(Finding("ABOVE_CEILING", field.path, text))
+            text = f"the owner allows {agreement.purpose} this field only as {allowed}, not as {released.transform}: ask that"
+            found.append(Finding("ABOVE_CEILING", released.path, text))
     for leaf in leaves_of(agreement.population.where):
         if leaf.path not in ceiling.selectable:
             text = f"the owner does not let {agreement.purpose} select subjects on this field: narrow by another one"

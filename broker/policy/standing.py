@@ -48,7 +48,10 @@ class Standing:
 def standing_of(
     entry: AgreementEntry, versions: Mapping[int, AgreementEntry], allow: Callable[[Agreement], bool]
 ) -> Standing:
-    """A version as it stands under ceilings that `allow`; `versions` are all of the agreement's, by number."""
+    """A version as it stands under ceilings that `allow`; `versions` are all of the agreement's, by number.
+
+    Of the agreement it has what decides (`documents.deciding`).
+    """
     agreement = in_force_since(entry, versions)
     return Standing(
         agreement,
@@ -70,7 +73,7 @@ def _formers(entry: AgreementEntry, agreement: Agreement, versions: Mapping[int,
     while entry.amends is not None:
         until, entry = amended_at(entry), versions[entry.amends]
         if until is not None:
-            before = replace(documents.agreement(entry.document), term=agreement.term)
+            before = replace(documents.deciding(entry.document), term=agreement.term)
             found.append(Former(before, until))
     other = any(
         (former.agreement.population, released(former.agreement)) != (agreement.population, released(agreement))
@@ -92,9 +95,9 @@ def in_force_since(entry: AgreementEntry, versions: Mapping[int, AgreementEntry]
     Whoever belonged to the population under an earlier version still belongs to it: an amendment is no new beginning.
     That its own term has begun is what activated it. `versions` are all of the agreement's, by number.
     """
-    agreement, earlier = documents.agreement(entry.document), entry.amends
+    agreement, earlier = documents.deciding(entry.document), entry.amends
     start = agreement.term.start
     while earlier is not None:
         before = versions[earlier]
-        start, earlier = min(start, documents.agreement(before.document).term.start), before.amends
+        start, earlier = min(start, documents.deciding(before.document).term.start), before.amends
     return replace(agreement, term=replace(agreement.term, start=start))

@@ -1,12 +1,12 @@
 """An outlet turns one release into the row an agency reads and the leaf the receipt keeps.
 
-Everything that does not depend on the record is made once per agreement version: frames, header constants, leaf
+Everything that does not depend on the record is made once per agreement version, most of it when first asked for: frames, header constants, leaf
 constants. The envelope is made for its agreement (design §4): nothing in it occurs in another agreement's stream.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from broker.batches import Row
 from broker.model import keyed
@@ -18,6 +18,21 @@ from broker.schema.narrowing import leave_out
 from broker.schema.projection import Projection
 
 _SAMPLED = b"-01"
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _OnDemand(dict[_K, _V]):
+    """Constants that are made when they are first asked for: of ten thousand agreements, few are told anything at once."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[_K], _V]) -> None:
+        self._make = make
+
+    def __missing__(self, key: _K) -> _V:
+        value = self[key] = self._make(key)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +68,16 @@ class Outlet:
             ("content-type", CONTENT_TYPE),
             *([] if self.pseudonym_epoch is None else [("ce_pseudonymepoch", str(self.pseudonym_epoch).encode())]),
         )
-        object.__setattr__(self, "constants", {kind: (*envelope, ("ce_kind", kind.value.encode())) for kind in Kind})
+        name, version = self.agreement, self.version
+        constants = _OnDemand[Kind, tuple[tuple[str, bytes], ...]](
+            lambda kind: (*envelope, ("ce_kind", kind.value.encode()))
+        )
+        object.__setattr__(self, "constants", constants)
         object.__setattr__(self, "identify", keyed.delivery_ids(self.key))
         object.__setattr__(self, "rename", keyed.delivery_keys(self.key))
-        leaves = {kind: released(self.agreement, self.version, kind) for kind in Kind}
-        object.__setattr__(self, "release_leaves", leaves)
-        object.__setattr__(
-            self,
-            "withhold_leaves",
-            {
-                (reason, kind): withheld(self.agreement, self.version, reason, kind)
-                for reason in Reason
-                if reason.receipted
-                for kind in Kind
-            },
-        )
+        object.__setattr__(self, "release_leaves", _OnDemand[Kind, bytes](lambda kind: released(name, version, kind)))
+        withholds = _OnDemand[tuple[Reason, Kind], bytes](lambda why: withheld(name, version, *why))
+        object.__setattr__(self, "withhold_leaves", withholds)
 
     @property
     def run(self) -> int:
