@@ -5,15 +5,16 @@ slices of what is kept, neighbours as one slice, and appends the derived values.
 """
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 
 from broker.errors import Invalid
 from broker.model.agreement import ReleasedField, Transform
 from broker.model.record import WIRE_HEADER_BYTES
-from broker.schema.avro import Schema
-from broker.schema.derivation import derivation
+from broker.schema.avro import Field, Schema
+from broker.schema.derivation import Derive, derivation
 from broker.schema.egress import NOTIFICATION, egress_text
 from broker.schema.emitter import Emitter, execute
 from broker.schema.fit import argument_misfit, type_misfit
@@ -45,6 +46,35 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
     fit (`broker.schema.fit`), a path kept twice, a name that is missing, taken or no identifier, `notify-only` beside
     anything but an own reference, and for fields that release nothing.
     """
+    alike = _alike(
+        schema, tuple(ReleasedField(each.path, each.transform, "", each.name, each.arguments) for each in fields)
+    )
+    return Projection(alike.egress, alike.cutter(pseudonym_key))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alike:
+    """What agreements share that release the same fields: all but the key behind their pseudonyms.
+
+    `make` takes the derivations in order and returns the cutter; those of `keyed` are made for each key anew.
+    """
+
+    egress: str
+    make: Callable[..., Callable[[bytes, Offsets, str, str | None], bytes]]
+    derivations: tuple[Derive, ...]
+    keyed: Mapping[int, tuple[ReleasedField, Field]]
+
+    def cutter(self, pseudonym_key: bytes | None) -> Callable[[bytes, Offsets, str, str | None], bytes]:
+        """The cutter of one agreement."""
+        given = list(self.derivations)
+        for place, (released, leaf) in self.keyed.items():
+            given[place] = derivation(released, leaf, pseudonym_key)
+        return self.make(*given)
+
+
+@lru_cache(maxsize=1024)
+def _alike(schema: Schema, fields: tuple[ReleasedField, ...]) -> _Alike:
+    """Generated once: thousands of agreements are instances of a few templates."""
     kept, derived = _checked(schema, fields)
     cutter = _Cutter(frozenset(kept))
     stretches = tuple(slots(schema.root))
@@ -52,7 +82,6 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
     parts = cutter.parts(stretches, points)
     places = {stretch.path: place for place, stretch in enumerate(stretches)}
     for number, released in enumerate(derived):
-        cutter.emitter.environment[f"D{number}"] = derivation(released, schema.fields[released.path], pseudonym_key)
         if released.transform is Transform.OWN_REFERENCE:
             parts.append(f"D{number}(b'', t, r)")
         else:
@@ -62,8 +91,15 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
         parts = [f"b[{WIRE_HEADER_BYTES}:]"]
     result = parts[0] if len(parts) == 1 else "j((" + ", ".join(parts) + "))"
     cutter.emitter.environment["j"] = b"".join
-    cutter.emitter.lines += ["def cut(b, o, t, r):", f" return {result}"]
-    return Projection(egress=egress_text(schema, kept, derived), cut=execute(cutter.emitter, "cut"))
+    names = ", ".join(f"D{number}" for number in range(len(derived)))
+    cutter.emitter.lines += [f"def make({names}):", " def cut(b, o, t, r):", f"  return {result}", " return cut"]
+    leaves = [(released, schema.fields[released.path]) for released in derived]
+    return _Alike(
+        egress=egress_text(schema, kept, derived),
+        make=execute(cutter.emitter, "make"),
+        derivations=tuple(derivation(released, leaf, None) for released, leaf in leaves),
+        keyed={place: each for place, each in enumerate(leaves) if each[0].transform is Transform.PSEUDONYM},
+    )
 
 
 def _checked(schema: Schema, fields: Sequence[ReleasedField]) -> tuple[list[str], list[ReleasedField]]:
