@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from adapters.mapped import build, load_mapping
 from adapters.sdk import Change, Item
 from adapters.synthetic_names import GENT
 from broker.cli.documents import PolicyFolder
@@ -16,9 +18,13 @@ from broker.cli.publishing import runner_over
 from broker.control.limits import set_limits
 from broker.errors import Conflict
 from broker.model import topics
+from broker.model.identifiers import make_test_insz
+from broker.model.record import WIRE_HEADER_BYTES
 from broker.policy import limit_documents
-from broker.schema.avro import Schema
+from broker.schema.avro import Schema, load_schema
+from broker.schema.reference import decode
 from broker.testing import wait_until
+from tests.conftest import ROOT
 from tests.integration.delivery.conftest import agency_of
 from tests.integration.routing.conftest import World
 from tests.listening import listening
@@ -96,6 +102,80 @@ async def test_an_agreement_on_each_version_delivers_beside_the_other(world: Wor
     for found in values.values():
         assert sorted(each["naam"]["achternaam"] for each in found if each) == names
     assert all("nieuw" not in each for each in values[new] if each), "nobody receives a field that no agreement names"
+
+
+MAPPING = """\
+adapter: {adapter}
+product: {product}
+organisation: {organisation}
+source: {{kind: csv, path: personen.csv}}
+id: insz
+recordedAt: gewijzigd
+kind: {{const: changed}}
+fields:
+  insz: insz
+  naam.achternaam: naam
+  naam.voornamen: {{from: voornamen, split: " "}}
+  geslacht: {{const: vrouwelijk}}
+  geboorte.datum: geboren
+  geboorte.plaats.nis: {{const: "44021"}}
+  geboorte.land.iso: {{const: BE}}
+  nationaliteiten: {{const: []}}
+  verblijfplaats.straatnaam: straat
+  verblijfplaats.gemeente.nis: {{const: "44021"}}
+  verblijfplaats.gemeente.naam: {{const: Gent}}
+  verblijfplaats.land.iso: {{const: BE}}
+  statussen: {{const: []}}
+  gezinsleden: {{const: []}}
+  ouders: {{const: []}}
+  kinderen: {{const: []}}
+"""
+ADDED = "  nieuw: roepnaam\n"
+HEAD = "insz,naam,voornamen,geboren,straat,gewijzigd,roepnaam\n"
+LINE = "{},Fictief{},Ada Bo,1950-01-0{},{} {},2026-07-01T08:00:00Z,Addie\n"
+
+
+async def test_two_mapping_files_over_one_source_feed_both_versions(world: World, tmp_path: Path) -> None:
+    old, new = await side_by_side(world)
+    router, schemas = (
+        await world.router(),
+        {OLD: load_schema((ROOT / "schemas" / f"{OLD}.avsc").read_text()), NEW: second()},
+    )
+    born = {make_test_insz(date(1950, 1, day), 1): day for day in (1, 2, 3)}
+
+    async def states(product: str, more: str = "") -> list[Mapping[str, Any]]:
+        """What a run of the version's own mapping adds to its topic."""
+        named = {"adapter": f"{product[-2:]}-{world.suffix}", "product": product, "organisation": world.source}
+        (tmp_path / f"{product}.yaml").write_text(MAPPING.format(**named) + more)
+        topic = topics.source(world.source, product)
+        before = {(each.partition, each.offset) for each in await world.read(topic)}
+        adapter = build(load_mapping(tmp_path / f"{product}.yaml", schemas.__getitem__), None)
+        await (await runner_over(world.site, adapter)).run(once=True)
+        added = [each for each in await world.read(topic) if (each.partition, each.offset) not in before]
+        await router.route(topic, [(each.partition, each.offset) for each in added])
+        return [decode(schemas[product].text, each.value[WIRE_HEADER_BYTES:]) for each in added]
+
+    def write(street: str) -> None:
+        lines = (LINE.format(insz, day, day, street, day) for insz, day in born.items())
+        (tmp_path / "personen.csv").write_text(HEAD + "".join(lines))
+
+    write("Kouter")
+    first = await states(OLD)
+    assert len(first) == len(born)
+    assert all("nieuw" not in each for each in first)
+    # The other one comes later, with a cursor of its own: it reads the source from its start.
+    assert [each["nieuw"] for each in await states(NEW, ADDED)] == ["Addie"] * len(born)
+    assert (await states(OLD), await states(NEW, ADDED)) == ([], [])
+    write("Veldstraat")
+    for product, more in ((OLD, ""), (NEW, ADDED)):
+        assert {each["insz"] for each in await states(product, more)} == born.keys()
+    for agreement in (old, new):
+        streets = [(each.kind, each.value["verblijfplaats"]["straatnaam"]) for each in await world.delivered(agreement)]
+        moved = [(kind, f"{name} {day}") for kind, name in MOVE for day in born.values()]
+        assert sorted(streets) == sorted(moved)
+
+
+MOVE = (("initial", "Kouter"), ("changed", "Veldstraat"))
 
 
 async def test_the_registry_refuses_a_next_version_with_a_narrower_code_list(world: World) -> None:
