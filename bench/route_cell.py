@@ -24,6 +24,7 @@ from broker.schema.avro import load_schema
 
 _PEOPLE, _WARM = 20_000, 4_000
 _PATIENCE_S, _LONGEST_S = 60.0, 900.0
+_MARKERS = 20
 _SOURCE, _RECEIPTS = "bench-copy-source", "bench-copy-receipts"
 _INDEX = {"segment.index.bytes": "131072"}
 Progress = Callable[[str], None]
@@ -126,13 +127,17 @@ async def _receipts(here: Site) -> int:
 
 
 async def _last(here: Site, topic: str, partitions: list[int]) -> Any:
-    """Some record near the end of a topic: of this run's size."""
+    """The last record of a topic: of this run's size. Behind it lie the markers of every lane's transaction."""
     targets = [TopicPartition(topic, partition) for partition in partitions]
-    async with here.clients.consumer() as consumer:
+    async with asyncio.timeout(_PATIENCE_S), here.clients.consumer() as consumer:
+        consumer.assign(targets)
         ends = await consumer.end_offsets(targets)
         target = max(targets, key=lambda each: ends[each])
         consumer.assign([target])
         first = (await consumer.beginning_offsets([target]))[target]
-        consumer.seek(target, max(first, ends[target] - 3))
-        async with asyncio.timeout(_PATIENCE_S):
-            return await consumer.getone()
+        consumer.seek(target, max(first, ends[target] - _MARKERS * here.lanes))
+        found = await consumer.getone()
+        while await consumer.position(target) < ends[target]:
+            polled = await consumer.getmany(target, timeout_ms=250)
+            found = next(reversed(polled.get(target, [])), found)
+        return found
