@@ -3,30 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from broker.api.app import create_app
-from broker.api.services import Services
-from broker.cli import client
-from broker.cli.datadir import Connection, DataDir, LocalCredential
-from broker.cli.main import main
+from broker.cli.datadir import DataDir
 from broker.control.client_authority import local_authority
 from broker.control.keys import FileKeyStore
 from broker.control.organisations import Organisations
 from broker.model.agreement import State
 from broker.model.lifecycle import AgreementEntry
 from tests.certificates import Pair, thumbprint_of
-from tests.unit.api.office import NOW, ROLES, Office, agreement_document, token
+from tests.unit.api.office import NOW, Office, agreement_document
 from tests.unit.api.stand_ins import QualityFigures
 from tests.unit.api.standings import Looks, Tally
+from tests.unit.cli.conftest import Run
 from tests.unit.control.room import Kafka
-
-Command = Callable[..., int]
 
 
 @pytest.fixture
@@ -39,37 +30,15 @@ def office() -> Office:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> DataDir:
-    made = DataDir(tmp_path / "data")
-    made.make()
-    made.save_connection(Connection("http://broker.test", "kafka.test:9092", 1, 8))
-    for name, roles in ROLES.items():
-        made.save_credential(LocalCredential(name, roles, token(name), name, "pw"))
-    return made
-
-
-@pytest.fixture
-def datanuts(office: Office, home: DataDir, monkeypatch: pytest.MonkeyPatch) -> Command:
-    unused: dict[str, Any] = dict.fromkeys(each.name for each in fields(Services))
+def datanuts(office: Office, home: DataDir, over: Callable[..., Run]) -> Run:
     authority = local_authority(FileKeyStore(home.root / "keys"), home.ca, NOW)
-    used = {"control": office.log, "credentials": Organisations(office.log, Kafka([]), authority=authority)}
-    others = {"looks": Looks(), "tally": Tally(), "quality": QualityFigures()}
-    app = create_app(Services(**{**unused, **used, **others}))
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
-                sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
-                given = await http.send(sent)
-                return httpx.Response(given.status_code, headers=given.headers, content=given.content)
-
-        return asyncio.run(ask())
-
-    made = client.Client.__init__
-    monkeypatch.setattr(
-        client.Client, "__init__", lambda self, url, key: made(self, url, key, transport=httpx.MockTransport(answer))
+    return over(
+        control=office.log,
+        credentials=Organisations(office.log, Kafka([]), authority=authority),
+        looks=Looks(),
+        tally=Tally(),
+        quality=QualityFigures(),
     )
-    return lambda *words: main([*words, "--data-dir", str(home.root)])
 
 
 def test_a_new_secret_goes_into_a_file_and_not_onto_the_screen(datanuts, tmp_path, capsys) -> None:

@@ -3,63 +3,29 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from broker.api.app import create_app
-from broker.api.services import Services
-from broker.cli import client
-from broker.cli.datadir import Connection, DataDir, LocalCredential
-from broker.cli.main import main
 from broker.control.organisations import Organisations
 from broker.control.raw_sources import RawSources
 from broker.model import topology
-from tests.unit.api.office import ROLES, Office, token
+from tests.unit.api.office import Office
+from tests.unit.cli.conftest import Run
 from tests.unit.control.room import Kafka
 
-Command = Callable[..., int]
 PLACE = ("rijksregister", "persoon-in-gent")
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> DataDir:
-    made = DataDir(tmp_path / "data")
-    made.make()
-    made.save_connection(Connection("http://broker.test", "kafka.test:9092", 1, 8))
-    for name, roles in ROLES.items():
-        made.save_credential(LocalCredential(name, roles, token(name), name, "pw"))
-    return made
-
-
-@pytest.fixture
-def datanuts(home: DataDir, monkeypatch: pytest.MonkeyPatch) -> Command:
+def datanuts(over: Callable[..., Run]) -> Run:
     office, kafka = Office(), Kafka([])
     asyncio.run(office.open())
-    used = {
-        "control": office.log,
-        "credentials": Organisations(office.log, kafka),
-        "raw_sources": RawSources(office.log, kafka),
-    }
-    app = create_app(Services(**{**dict.fromkeys(each.name for each in fields(Services)), **used}))
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
-                sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
-                given = await http.send(sent)
-                return httpx.Response(given.status_code, headers=given.headers, content=given.content)
-
-        return asyncio.run(ask())
-
-    made = client.Client.__init__
-    monkeypatch.setattr(
-        client.Client, "__init__", lambda self, url, key: made(self, url, key, transport=httpx.MockTransport(answer))
+    return over(
+        control=office.log,
+        credentials=Organisations(office.log, kafka),
+        raw_sources=RawSources(office.log, kafka),
     )
-    return lambda *words: main([*words, "--data-dir", str(home.root)])
 
 
 def test_a_writer_is_kept_as_connect_reads_it_and_is_on_no_screen(datanuts, tmp_path, capsys) -> None:
