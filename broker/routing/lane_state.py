@@ -3,46 +3,40 @@
 Derived data: it can be rebuilt from the compacted source topic, so it is written after the commit, without fsync, and
 thrown away when it is damaged. Only the instants of the decisions are not in that topic: they outlive a change of paths.
 It is personal data: the file is created with mode 0600.
+
+Every routed record is read and written here, so what is done per subject is done in C: its `Entry` lies in the form of
+`marshal` (only ever read from this file) under the 16 bytes that its lane key spells.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import json
+import marshal
+from binascii import hexlify, unhexlify
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from broker.model.keyed import DIGEST_BYTES
 from broker.policy.engine import Previous
-from broker.routing.derived_file import at_once, open_derived
+from broker.routing.derived_map import DerivedMap, Table, Transaction
 
-_CHUNK = 500
-"""Keys per SELECT: below SQLite's historical limit of 999 variables."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS subject (
-  topic TEXT NOT NULL, key BLOB NOT NULL, at INTEGER NOT NULL, entry BLOB, offset INTEGER NOT NULL,
-  PRIMARY KEY (topic, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS position (
-  topic TEXT PRIMARY KEY, next INTEGER NOT NULL, paths TEXT NOT NULL, retried INTEGER NOT NULL
-);
-"""
-
-_KEEP = """
-INSERT INTO subject VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (topic, key) DO UPDATE
-SET at = max(at, excluded.at), entry = excluded.entry, offset = excluded.offset
-"""
-
-_DROP = """
-INSERT INTO subject VALUES (?, ?, 0, NULL, ?)
-ON CONFLICT (topic, key) DO UPDATE SET entry = NULL, offset = excluded.offset
-"""
-"""Where a subject was deleted stays known, so that a record from before it is not taken for the latest."""
-
-_ALL = "SELECT key, at, entry, offset FROM subject WHERE topic = ? AND entry IS NOT NULL"
-
-_FORMAT = 3
+_FORMAT = 4
 """Files of another format are thrown away."""
+
+_MARSHAL = 2
+"""The last form without references, which would cost time and are of no use here; every Python reads it."""
+
+_CHUNK = 10_000
+_HEX = frozenset(b"0123456789abcdef")
+
+Entry = tuple[tuple[bytes, ...] | None, int, int]
+"""Values (None: deleted, or forgotten), instant of the decision, offset of the record."""
+
+_loaded: Callable[[bytes], Entry] = marshal.loads
+_previous: Callable[[Entry], Previous] = partial(tuple.__new__, Previous)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,68 +48,89 @@ class Absorbed:
     paths: tuple[str, ...]
 
 
+class _Position(NamedTuple):
+    """What is kept of a topic as a whole; `paths` None: its values are forgotten. No subject's instant is after `latest`."""
+
+    next: int = 0
+    paths: str | None = None
+    retried: int = -1
+    latest: int = 0
+
+
 class LaneState:
-    """State of one lane over all its source topics, in one SQLite file (`None`: in memory)."""
+    """State of one lane over all its source topics, in one LMDB file (`None`: kept nowhere)."""
 
     def __init__(self, path: Path | None) -> None:
-        self._db = open_derived(path, _SCHEMA, _FORMAT)
+        self._file = DerivedMap(path, _FORMAT)
+        self._positions = self._file.table("position")
+        self._tables: dict[str, Table] = {}
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self._file.close()
 
     def absorbed(self, topic: str, paths: tuple[str, ...]) -> int:
         """Next offset of `topic` to absorb; 0 where nothing was kept or other paths were (their values are forgotten)."""
-        row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (topic,)).fetchone()
-        if row is None:
-            return 0
-        if row[1] != _joined(paths):
+        held = self._held(topic)
+        if held.paths not in (None, _joined(paths)):
             self.forget(topic)
             return 0
-        return int(row[0])
+        return held.next
 
     def forget(self, topic: str) -> None:
         """Drop all values of `topic`; when its subjects were last decided stays known, as no log could tell."""
-        with at_once(self._db):
-            self._db.execute("UPDATE subject SET entry = NULL WHERE topic = ?", (topic,))
-            self._db.execute("DELETE FROM position WHERE topic = ?", (topic,))
+        table = self._table(topic)
+        with self._file.at_once() as transaction:
+            cursor = transaction.cursor(table)
+            more = cursor.first()
+            while more:
+                chunk = list(islice(cursor.iternext(), _CHUNK))
+                rows = [(key, marshal.dumps((None, *_loaded(entry)[1:]), _MARSHAL)) for key, entry in chunk]
+                transaction.cursor(table).putmulti(rows)
+                more = cursor.set_range(chunk[-1][0]) and cursor.next()
+            self._keep(transaction, topic, _Position(latest=self._position(transaction, topic).latest))
 
     def read(self, topic: str, keys: Collection[bytes]) -> dict[bytes, Previous]:
-        """Last known values of the subjects `keys`; subjects never seen or deleted are absent."""
-        found: dict[bytes, Previous] = {}
-        remaining = iter(keys)
-        while chunk := list(islice(remaining, _CHUNK)):
-            marks = ",".join("?" * len(chunk))
-            query = f"{_ALL} AND key IN ({marks})"
-            for key, at, entry, offset in self._db.execute(query, (topic, *chunk)):
-                found[key] = Previous(_unpack(entry), at, offset)
-        return found
+        """Last known values of the subjects `keys`; subjects never seen or deleted are absent, and what is no lane key."""
+        table = self._table(topic)
+        with self._file.read() as transaction:
+            found = transaction.cursor(table).getmulti(_packed(keys))
+        return {hexlify(key): known for key, entry in found if (known := _previous(_loaded(entry)))[0] is not None}
 
     def all(self, topic: str) -> Iterator[tuple[bytes, Previous]]:
-        """Every subject of a topic; nothing may be written meanwhile."""
-        for key, at, entry, offset in self._db.execute(_ALL, (topic,)):
-            yield key, Previous(_unpack(entry), at, offset)
+        """Every subject of a topic, as it was at the first; in the order of their keys."""
+        table = self._table(topic)
+        with self._file.read() as transaction:
+            for key, entry in transaction.cursor(table):
+                known = _previous(_loaded(entry))
+                if known.values is not None:
+                    yield hexlify(key), known
 
     def newest(self, topic: str, key: bytes) -> int:
         """Offset of the last record of a subject that was routed, a deletion included; -1 where there was none."""
-        query = "SELECT offset FROM subject WHERE topic = ? AND key = ?"
-        row = self._db.execute(query, (topic, key)).fetchone()
-        return -1 if row is None else int(row[0])
+        table = self._table(topic)
+        with self._file.read() as transaction:
+            found = _stored(transaction, table, (key,)).get(key)
+        return -1 if found is None else found[2]
 
     def retried(self, topic: str) -> int:
         """Epoch of the last retry of a quarantined record that is in the state; -1 for none."""
-        row = self._db.execute("SELECT retried FROM position WHERE topic = ?", (topic,)).fetchone()
-        return -1 if row is None else int(row[0])
+        return self._held(topic).retried
 
     def amend(self, topic: str, changes: Mapping[bytes, Previous | None], *, retried: int) -> None:
         """Take in what a committed retry made of a subject, unless it is in the state already, or newer records are."""
-        with at_once(self._db):
-            if self.retried(topic) >= retried:
+        table = self._table(topic)
+        with self._file.at_once() as transaction:
+            held = self._position(transaction, topic)
+            if held.retried >= retried:
                 return
-            for key, now in changes.items():
-                if now is not None and self.newest(topic, key) <= now.offset:
-                    self._db.execute(_KEEP, (topic, key, now.at, _pack(now.values), now.offset))
-            self._db.execute("UPDATE position SET retried = ? WHERE topic = ?", (retried, topic))
+            places = {key: offset for key, (_, _, offset) in _stored(transaction, table, changes).items()}
+            kept = ((key, now) for key, now in changes.items() if now is not None)
+            later = {key: now for key, now in kept if places.get(key, -1) <= now.offset}
+            latest = _put(transaction, table, later, {}, held.latest)
+            # Of a topic that was forgotten nothing else is known: it will be read whole.
+            retried = -1 if held.paths is None else retried
+            self._keep(transaction, topic, held._replace(retried=retried, latest=latest))
 
     def write(
         self,
@@ -130,40 +145,75 @@ class LaneState:
         A topic that is further already, or kept for other paths, is left as it is: an owner that was fenced meanwhile
         may come late, and the present one reads the gap again by itself. Instants never go back.
         """
-        with at_once(self._db):
-            for position in positions:
-                if not self._moves(position):
+        tables = {topic: self._table(topic) for topic in changes}
+        with self._file.at_once() as transaction:
+            for to in positions:
+                held = self._position(transaction, to.topic)
+                paths, latest = _joined(to.paths), held.latest
+                if held.paths is not None and (held.next >= to.next or held.paths != paths):
                     continue
-                subjects = changes.get(position.topic, {})
-                kept = [
-                    (position.topic, key, now.at, _pack(now.values), now.offset)
-                    for key, now in subjects.items()
-                    if now is not None
-                ]
-                places = deletions.get(position.topic, {})
-                gone = [(position.topic, key, places.get(key, -1)) for key, now in subjects.items() if now is None]
-                self._db.executemany(_KEEP, kept)
-                self._db.executemany(_DROP, gone)
-                row = (position.topic, position.next, _joined(position.paths), self.retried(position.topic))
-                self._db.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", row)
+                if subjects := changes.get(to.topic):
+                    latest = _put(transaction, tables[to.topic], subjects, deletions.get(to.topic, {}), latest)
+                self._keep(transaction, to.topic, _Position(to.next, paths, held.retried, latest))
 
-    def _moves(self, to: Absorbed) -> bool:
-        row = self._db.execute("SELECT next, paths FROM position WHERE topic = ?", (to.topic,)).fetchone()
-        return row is None or (row[0] < to.next and row[1] == _joined(to.paths))
+    def _table(self, topic: str) -> Table:
+        if topic not in self._tables:
+            self._tables[topic] = self._file.table(topic)
+        return self._tables[topic]
+
+    def _held(self, topic: str) -> _Position:
+        with self._file.read() as transaction:
+            return self._position(transaction, topic)
+
+    def _position(self, transaction: Transaction, topic: str) -> _Position:
+        row = transaction.get(topic.encode(), db=self._positions)
+        return _Position() if row is None else _Position(*json.loads(row))
+
+    def _keep(self, transaction: Transaction, topic: str, position: _Position) -> None:
+        transaction.put(topic.encode(), json.dumps(position).encode(), db=self._positions)
+
+
+def _put(
+    transaction: Transaction,
+    table: Table,
+    changes: Mapping[bytes, Previous | None],
+    places: Mapping[bytes, int],
+    latest: int,
+) -> int:
+    """Write subjects; `latest` is the latest instant that any of the topic has, and what it is then is returned."""
+    instants = [now.at for now in changes.values() if now is not None]
+    entries: Iterable[tuple[bytes, Any]] = changes.items()
+    if len(instants) < len(changes) or min(instants, default=latest) < latest:
+        # Only then may what is kept be later: that is a replay, or a deletion, which has no instant of its own.
+        known = _stored(transaction, table, changes)
+        entries = [(key, _settled(now, known.get(key), places.get(key, -1))) for key, now in changes.items()]
+    rows = [(unhexlify(key), marshal.dumps(tuple(entry), _MARSHAL)) for key, entry in entries]
+    rows.sort()
+    transaction.cursor(table).putmulti(rows)
+    return max(latest, max(instants, default=latest))
+
+
+def _settled(now: Previous | None, held: Entry | None, place: int) -> Entry:
+    """What is to be kept where `held` was. Where a subject was deleted stays known: a record from before is not the latest."""
+    at = 0 if held is None else held[1]
+    if now is None:
+        return None, at, place
+    return now.values, now.at if held is None else max(at, now.at), now.offset
+
+
+def _stored(transaction: Transaction, table: Table, keys: Collection[bytes]) -> Mapping[bytes, Entry]:
+    found = transaction.cursor(table).getmulti(_packed(keys))
+    return {hexlify(key): _loaded(entry) for key, entry in found}
+
+
+def _packed(keys: Collection[bytes]) -> list[bytes]:
+    """The bytes that lane keys are the hexadecimal form of, sorted, as the table is; what is no lane key is passed over."""
+    try:
+        packed = list(map(unhexlify, keys))
+    except ValueError:
+        packed = [unhexlify(key) for key in keys if len(key) % 2 == 0 and _HEX.issuperset(key)]
+    return sorted(key for key in packed if len(key) == DIGEST_BYTES)
 
 
 def _joined(paths: tuple[str, ...]) -> str:
     return "\n".join(paths)
-
-
-def _pack(values: tuple[bytes, ...]) -> bytes:
-    return b"".join(len(value).to_bytes(4, "big") + value for value in values)
-
-
-def _unpack(entry: bytes) -> tuple[bytes, ...]:
-    values, at = [], 0
-    while at < len(entry):
-        size = int.from_bytes(entry[at : at + 4], "big")
-        values.append(entry[at + 4 : at + 4 + size])
-        at += 4 + size
-    return tuple(values)
