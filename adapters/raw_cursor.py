@@ -47,6 +47,10 @@ class Cursor:
         """Whether a change was read before: the database's log has it before one that was."""
         return position < self.seen.get(short(database), position)
 
+    def knows(self, database: str) -> bool:
+        """Whether a change of it was read since its last snapshot."""
+        return short(database) in self.seen
+
     def read(self, database: str, position: Position) -> "Cursor":
         """A change was read."""
         others = {name: at for name, at in self.seen.items() if name != short(database)}

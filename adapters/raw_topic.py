@@ -1,7 +1,7 @@
 """A raw topic of a source through a mapping file: every message once, in the order in which they were written."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -70,8 +70,9 @@ class RawTopic:
         at = Cursor.of(cursor, self.origin)
         async with aclosing(self._log().read(at.offset)) as found:
             async for message in found:
-                item, at = self._step(message, at.behind(message.behind))
-                yield item, at.text()
+                for item, after in self._steps(message, at):
+                    at = after
+                    yield item, at.text()
 
     async def rows(self) -> AsyncIterator[Any]:
         """Rows of all messages that can be read, for whoever wants to see what the mapping makes of them."""
@@ -92,28 +93,35 @@ class RawTopic:
             )
         return self.messages
 
-    def _step(self, message: RawMessage | RawGap, at: Cursor) -> tuple[Item, Cursor]:
-        """What a message becomes, and the cursor behind it. Its place in the log names it where the row does not."""
-        product = self.mapping.product
+    def _steps(self, message: RawMessage | RawGap, at: Cursor) -> Iterator[tuple[Item, Cursor]]:
+        """What a message becomes, each with the cursor behind it. Its place in the log names it where the row does not."""
+        product, before, at = self.mapping.product, at, at.behind(message.behind)
         if isinstance(message, RawGap):
-            return Broken(f"gap@{message.behind}", "RAW_EXPIRED", "", product), at
+            yield Broken(f"gap@{message.behind}", "RAW_EXPIRED", "", product), at
+            return
         place = f"0@{message.offset}"
         try:
             stated = self._value(message)
             if self.form.form == "json":
-                return self.mapping.item(self._row(stated, message), place), at
+                yield self.mapping.item(self._row(stated, message), place), at
+                return
             found = raw_debezium.event(stated)
         except PoisonRecord as poison:
-            return Broken(place, poison.reason, poison.path, product), at
+            yield Broken(place, poison.reason, poison.path, product), at
+            return
         except Skip as skip:
-            return Ignored(place, skip.reason), at
+            yield Ignored(place, skip.reason), at
+            return
         if found.snapshot:
             at = at.anew(found.database)
+            if before.knows(found.database):  # who was deleted since is in neither
+                yield Broken(f"snapshot@{message.offset}", "SNAPSHOT_AGAIN", "", product), before.anew(found.database)
         elif found.position is not None:
             if at.repeats(found.database, found.position):
-                return Ignored(place, "RAW_REPEATED"), at
+                yield Ignored(place, "RAW_REPEATED"), at
+                return
             at = at.read(found.database, found.position)
-        return self.mapping.item(found.row, place), at
+        yield self.mapping.item(found.row, place), at
 
     def _value(self, message: RawMessage) -> Any:
         """The JSON in a message; raises `Skip` for a tombstone, and `PoisonRecord` as `parsed`."""
