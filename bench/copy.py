@@ -92,8 +92,11 @@ async def _lane(
     consumer, producer, target, end = opened
     done, owed_deliveries, owed_receipts, turn = 0, 0.0, 0.0, target.partition
     while await consumer.position(target) < end:
-        polled = await consumer.getmany(target, timeout_ms=500, max_records=per_transaction)
-        messages = polled.get(target, [])
+        messages: list[Any] = []
+        while len(messages) < per_transaction and await consumer.position(target) < end:
+            left = per_transaction - len(messages)
+            polled = await consumer.getmany(target, timeout_ms=500, max_records=left)
+            messages += polled.get(target, ())
         if not messages:
             continue
         outputs: dict[TopicPartition, list[Row]] = {}

@@ -134,7 +134,7 @@ def _state(here: Site, source: str, subjects: int) -> None:
     paths = Plans(here.keys, here.settings.wall()).at(here.control.state)[source].engine.paths
     values = tuple(_VALUE for _ in paths)
     for lane in range(here.lanes):
-        state = LaneState(here.home.root / "lanes" / f"{lane}.sqlite")
+        state = LaneState(here.home.root / "lanes" / f"{lane}.mdb")
         numbers = iter(range(lane, subjects, here.lanes))
         while part := list(itertools.islice(numbers, _BATCH)):
             changes = {b"%032x" % (number * 2_654_435_761 % 2**64): Previous(values, 1, number) for number in part}

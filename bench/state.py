@@ -103,7 +103,7 @@ async def measure(here: Site, *, subjects: int, progress: Progress) -> Figures:
 def _file(subjects: int) -> tuple[float, float, float, int, int]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory(prefix="datanuts-bench-") as folder:
-        path = Path(folder) / "0.sqlite"
+        path = Path(folder) / "0.mdb"
         state = LaneState(path)
         began = time.perf_counter()
         for start in range(0, subjects, _BATCH):

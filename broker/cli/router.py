@@ -95,7 +95,7 @@ async def lane_maker(here: Site) -> Callable[[int], Lane]:
             control=here.control,
             plans=plans,
             keys=lane_keys,
-            state=LaneState(here.home.root / "lanes" / f"{number}.sqlite"),
+            state=LaneState(here.home.root / "lanes" / f"{number}.mdb"),
             clock_ms=lambda: time.time_ns() // 1_000_000,
             receipt_frame=frame,
         )

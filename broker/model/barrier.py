@@ -43,7 +43,7 @@ def barriers_due(agreements: Mapping[str, AgreementEntry], *, lane: int, since_e
     """Barriers a lane still owes: one per agreement that stopped or was amended after the epoch of its last commit."""
     due = []
     for entry in agreements.values():
-        if entry.activated_at is None:
+        if entry.activated_at is None or max(entry.epoch, entry.amended_epoch) <= since_epoch:
             continue
         topic = topics.delivery(entry.agency, entry.id)
         if entry.epoch > since_epoch and entry.state in _BARRED:

@@ -245,8 +245,10 @@ class Lane:
     def _lines_due(self, state: ControlState) -> Sequence[Barrier | Notice]:
         """What is to be said in streams since the last commit, beside deliveries."""
         agreements, since = state.agreements, self._epoch
+        # What stops or amends an agreement moves the policy epoch: with thousands of them, looking costs milliseconds.
+        stopped = since < state.policy_epoch
         return [
-            *barriers_due(agreements, lane=self.number, since_epoch=since),
+            *(barriers_due(agreements, lane=self.number, since_epoch=since) if stopped else ()),
             *halts_due(state.announcements, agreements, lane=self.number, since_epoch=since),
             *notices_due(state.announcements, agreements, lane=self.number, lanes=self.lanes, since_epoch=since),
         ]
@@ -273,7 +275,11 @@ class Lane:
         self, topic: str, keys: Collection[bytes], progress: Progress | None = None
     ) -> Mapping[bytes, Previous]:
         reach = (progress or self._rereading.progress.get(topic, Progress())).reach
-        return {key: reach.told(known) for key, known in self.state.read(topic, keys).items()}
+        found, latest = self.state.read(topic, keys), max(reach.at_ms, reach.whole_ms)
+        for key, known in found.items():
+            if known.at < latest:
+                found[key] = reach.told(known)
+        return found
 
     def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
         """A new unit of work, whose outputs carry the batch's whole second as timestamp."""

@@ -12,7 +12,8 @@ from broker.routing.lane_state import Absorbed, LaneState
 from broker.routing.plans import TopicPlan
 from broker.routing.quarantine import passed_over
 
-_CHUNK = 50_000
+_CHUNK = 10_000
+"""Records at a time: the state's file keeps the room that its largest write took."""
 _POLL_MS = 250
 
 
