@@ -1,14 +1,17 @@
-"""The router against a raw transactional copy of the same records, in one process, one after the other, on one node."""
+"""The router against a raw transactional copy of the same records, and peers if asked for, one after the other, on one node."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.structs import TopicPartition
 
+from bench import peer
 from bench.copy import Run, Shape, copy
+from bench.peer import Job, PeerRun
+from bench.peer_programs import Program
 from bench.population import publish, records, set_up
 from broker.cli.installation import Installation
 from broker.cli.router import collect_rarely, lane_maker
@@ -28,16 +31,21 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both contenders over the same source records."""
+    """All contenders over the same source records."""
 
     agreements: int
     router: Run
     copy: Run
     deliveries: int
     transactions: int
+    peers: Mapping[str, Sequence[PeerRun]] = field(default_factory=dict)
+    """Runs of each, one per commit interval."""
 
     def as_json(self) -> Mapping[str, Any]:
-        """Rates of both, in source records, and router ÷ copy by wall clock and per CPU second of the process."""
+        """Rates in source records, and router ÷ copy by wall clock and per CPU second of the process.
+
+        Of a peer its better run, router ÷ peer in the same two ways, and all its runs.
+        """
         return {
             "agreements": self.agreements,
             "records": self.router.records,
@@ -47,11 +55,26 @@ class Comparison:
             "copy": _rates(self.copy),
             "ratio": round(self.router.per_second / self.copy.per_second, 3),
             "ratio_per_cpu": round(self.router.per_cpu_second / self.copy.per_cpu_second, 3),
+            **({"peers": {name: self._against(runs) for name, runs in self.peers.items()}} if self.peers else {}),
+        }
+
+    def _against(self, runs: Sequence[PeerRun]) -> Mapping[str, Any]:
+        best = max(runs, key=lambda found: found.run.per_second)
+        return {
+            **best.as_json(),
+            "ratio": round(self.router.per_second / best.run.per_second, 3),
+            "ratio_per_cpu": round(self.router.per_cpu_second / best.run.per_cpu_second, 3),
+            "runs": [found.as_json() for found in runs],
         }
 
 
-async def compare(here: Site, *, agreements: int, number: int, progress: Progress) -> Comparison:
-    """Set an empty installation up, publish `number` records, route them, copy them."""
+async def compare(
+    here: Site, *, agreements: int, number: int, progress: Progress, peers: Sequence[Program] = ()
+) -> Comparison:
+    """Set an empty installation up, publish `number` records, route them, copy them, have each peer route them.
+
+    Raises `Fatal` where a peer did not do the same job.
+    """
     installation = Installation.of(here)
     progress(f"activating {agreements} agreements")
     enforcement = Enforcement(here.admin, here.keys, Barriers(here.clients, here.lanes))
@@ -74,7 +97,9 @@ async def compare(here: Site, *, agreements: int, number: int, progress: Progres
     )
     per_transaction = max(1, number // transactions)
     copied = await copy(here.clients, source, here.lanes, targets, _COPY_RECEIPTS, shape, per_transaction)
-    return Comparison(agreements, routed, copied, deliveries, transactions)
+    job = Job.of(here, product, agreements, number, frozenset(name for name, _ in shape.delivery[2]))
+    measured = {each.name: await peer.measure(here, each, job, progress) for each in peers}
+    return Comparison(agreements, routed, copied, deliveries, transactions, measured)
 
 
 async def _route(here: Site, number: int, counts: Counts) -> tuple[Run, int]:

@@ -1,6 +1,7 @@
 """`datanuts bench router|dossiers|decisions|backfill|state|adapter|isolation`: measurements in one run on an installation of their own, always against a floor."""
 
 import argparse
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,9 @@ def register(commands: Any) -> None:
     parser = verbs.add_parser("router", help="router records/s, raw transactional copy records/s, and their ratio")
     parser.add_argument("--agreements", type=_count, default=300, metavar="N", help="active agreements (default 300)")
     parser.add_argument("--records", type=_count, default=200_000, metavar="N", help="source records (default 200000)")
+    parser.add_argument(
+        "--peers", type=_peers, default=(), metavar="NAMES", help="also kstreams, quix or both: `kstreams,quix`"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=_router)
     dossiers = verbs.add_parser("dossiers", help="load and rebuild a register, its memory, the router with and without")
@@ -63,17 +67,23 @@ def register(commands: Any) -> None:
 
 
 async def _router(given: argparse.Namespace) -> None:
-    from bench.router import compare  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+    from bench.peer_programs import program  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+    from bench.router import compare  # noqa: PLC0415 - as above
 
+    peers = [await asyncio.to_thread(program, name, note) for name in given.peers]
     async with _installation() as here:
-        found = await compare(here, agreements=given.agreements, number=given.records, progress=note)
+        found = await compare(here, agreements=given.agreements, number=given.records, progress=note, peers=peers)
     result = found.as_json()
     if given.json:
         machine(result)
         return
     rows = [(who, *result[who].values()) for who in ("router", "copy")]
+    against = result.get("peers", {})
+    for name, known in against.items():
+        rows += [(f"{name}, commit {run['commit_ms']} ms", *list(run.values())[:4]) for run in known["runs"]]
     table(("contender", "records/s", "records/CPU s", "wall s", "CPU s"), rows)
-    say(f"router ÷ copy: {result['ratio']} by wall clock, {result['ratio_per_cpu']} per CPU second")
+    for name, known in {"copy": result, **against}.items():
+        say(f"router ÷ {name}: {known['ratio']} by wall clock, {known['ratio_per_cpu']} per CPU second")
 
 
 async def _dossiers(given: argparse.Namespace) -> None:
@@ -164,6 +174,15 @@ async def _installation() -> AsyncIterator[Site]:
     with tempfile.TemporaryDirectory(prefix="datanuts-bench-") as folder:
         async with site(DataDir(Path(folder)), load_settings(), beating=True, progress=note) as here:
             yield here
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    from bench.peer_programs import PEERS  # noqa: PLC0415 - as above
+
+    names = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in PEERS]:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)} (known: {', '.join(PEERS)})")
+    return names
 
 
 def _count(text: str) -> int:
