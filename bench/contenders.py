@@ -118,6 +118,14 @@ def router_process(here: Site, ends: list[int]) -> Supervised:
     return Supervised(command, here.home.logs / "router.log", report=ends.append)
 
 
+def lived(here: Site, ends: Sequence[int]) -> None:
+    """Raise `RuntimeError`, with what it said last, where a router ended while it was measured."""
+    if ends:
+        said = (here.home.logs / "router.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next((line for line in reversed(said) if line.startswith("datanuts:")), said[-1] if said else "")
+        raise RuntimeError(f"the router ended with {ends}: {last}")
+
+
 async def reading(held: AsyncExitStack, here: Site, name: str, streams: Sequence[str]) -> Arrivals:
     """A reader of these streams, in a process of its own, from now on."""
     path = here.home.root / f"arrivals-{name}"

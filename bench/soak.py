@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.awaited import Latencies, slope
-from bench.contenders import Stage, memory_mb, now, stage
+from bench.contenders import Stage, lived, memory_mb, now, stage
 from bench.population import publish
 from broker.cli.site import Site
 from broker.testing import wait_until
@@ -61,8 +61,7 @@ async def measure(
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-        if on.ends:
-            raise RuntimeError(f"the router ended while it was measured: {on.ends}")
+        lived(here, on.ends)
     return Figures(capacity, rate, agreements, memory, by_minute(taken), Latencies.of([each for _, each in taken]))
 
 
