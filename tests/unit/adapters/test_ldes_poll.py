@@ -198,6 +198,7 @@ PATHS = [
     ("language-of-a-region", 'dct:description "a"@nl-BE , "b"@fr', "dct:description@nl", "a"),
     ("another-language", 'dct:description "b"@fr', "dct:description@nl", None),
     ("alternatives", 'dct:description "b"@fr', '["dct:description@nl", "dct:description@fr"]', "b"),
+    ("either-generation-of-a-term", 'm:oud "b"', '["m:nieuw", "m:oud"]', "b"),
     ("several", 'dct:description "a"@nl , "b"@fr', "dct:description", "VALUE_NOT_TEXT"),
     ("the-same-twice", 'm:a <urn:x> , <urn:y> . <urn:x> dct:description "a" . <urn:y> dct:description "a"', "m:a/dct:description", "a"),
     ("nested", 'm:a [ m:b [ dct:description "a" ] ]', "m:a/m:b/dct:description", "a"),
