@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from broker.cli import bench_decisions
 from broker.cli.datadir import DataDir
-from broker.cli.documents import PolicyFolder
 from broker.cli.output import machine, note, say, table
 from broker.cli.site import Site, site
 from broker.settings import load_settings
@@ -35,10 +35,7 @@ def register(commands: Any) -> None:
     )
     dossiers.add_argument("--json", action="store_true", help="one JSON object")
     dossiers.set_defaults(run=_dossiers)
-    decisions = verbs.add_parser("decisions", help="what a decision costs under 10, 300 and 10,000 agreements")
-    decisions.add_argument("--records", type=_count, default=100_000, metavar="N", help="records (default 100000)")
-    decisions.add_argument("--json", action="store_true", help="one JSON object per size")
-    decisions.set_defaults(run=_decisions)
+    bench_decisions.register(verbs)
     backfill = verbs.add_parser("backfill", help="a backfill and a replay, and what other agencies notice of them")
     backfill.add_argument("--subjects", type=_count, default=200_000, metavar="N", help="subjects (default 200000)")
     backfill.add_argument("--json", action="store_true", help="one JSON object")
@@ -102,20 +99,6 @@ async def _dossiers(given: argparse.Namespace) -> None:
     say(
         f"router with ÷ without: {result['ratio_others']} on file are others, {result['ratio_tenth']} a tenth of its people"
     )
-
-
-def _decisions(given: argparse.Namespace) -> None:
-    from bench import decisions  # noqa: PLC0415 - as above
-    from bench.population import PRODUCT  # noqa: PLC0415 - as above
-
-    schema = PolicyFolder.of(None, None).product_schemas()[PRODUCT]
-    found = decisions.measure(schema, records=given.records)
-    if given.json:
-        for cost in found:
-            machine(cost.as_json())
-        return
-    rows = [tuple(cost.as_json().values()) for cost in found]
-    table(("agreements", "compile s", "µs where it stays", "µs where it moves", "decisions"), rows)
 
 
 async def _backfill(given: argparse.Namespace) -> None:

@@ -1,0 +1,54 @@
+"""`datanuts bench decisions`: what one decision of the compiled engine costs, and OPA beside it if asked."""
+
+import argparse
+import asyncio
+from typing import Any
+
+from broker.cli.bench_site import count
+from broker.cli.documents import PolicyFolder
+from broker.cli.output import machine, note, say, table
+
+_PEERS = ("opa",)
+
+
+def register(verbs: Any) -> None:
+    """Add the verb to the parser of `datanuts bench`."""
+    parser = verbs.add_parser("decisions", help="what a decision costs under 10, 300 and 10,000 agreements")
+    parser.add_argument("--records", type=count, default=100_000, metavar="N", help="records (default 100000)")
+    parser.add_argument("--peers", type=_peers, default=(), metavar="NAMES", help="also opa")
+    parser.add_argument("--turns", type=count, default=3, metavar="N", help="turns of each beside peers (default 3)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per size, the growth, one per peer's form")
+    parser.set_defaults(run=_decisions)
+
+
+async def _decisions(given: argparse.Namespace) -> None:
+    from bench import decisions, policy_engines  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+    from bench.population import PRODUCT  # noqa: PLC0415 - as above
+
+    schema = PolicyFolder.of(None, None).product_schemas()[PRODUCT]
+    programs = {name: await asyncio.to_thread(policy_engines.PEERS[name], note) for name in given.peers}
+    found = decisions.measure(schema, records=given.records)
+    growth = decisions.growth(found)
+    rates = [
+        rate.as_json()
+        for rate in (policy_engines.compare(schema, programs, turns=given.turns, progress=note) if programs else ())
+    ]
+    if given.json:
+        for result in (*(cost.as_json() for cost in found), {"growth": growth}, *rates):
+            machine(result)
+        return
+    columns = ("agreements", "compile s", "stays µs", "stays µs, 10", "moves µs", "moves µs, 10", "decisions")
+    table(columns, [tuple(cost.as_json().values()) for cost in found])
+    say("CPU µs per record, over the municipalities of all agreements or over ten of them")
+    most, least = found[-1].agreements, found[0].agreements
+    say(f"{most} ÷ {least} agreements: {', '.join(f'{name} {ratio}' for name, ratio in growth.items())}")
+    if rates:
+        columns = ("engine", "form", "agreements", "prepare s", "CPU ns", "wall ns", "decisions/CPU s")
+        table(columns, [tuple(rate.values()) for rate in rates])
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in _PEERS]:
+        raise argparse.ArgumentTypeError(f"no such engine: {', '.join(unknown)} (known: {', '.join(_PEERS)})")
+    return names
