@@ -109,12 +109,18 @@ class Fleet:
         least = self.here.lanes // len(self.members)
 
         def shared() -> bool:
-            if any(member.process.returncode is not None for member in self.members):
-                raise RuntimeError(f"a router ended by itself: see {self.here.home.logs}")
+            self.require_alive()
             owners = list(self.owners().values())
             return len(owners) == self.here.lanes and all(owners.count(member) >= least for member in self.members)
 
         await wait_until(shared, timeout=_PATIENCE_S, every=_LOOK_S)
+
+    def require_alive(self) -> None:
+        """Raise `RuntimeError` with a router's last line where one ended by itself."""
+        for member in self.members:
+            if member.process.returncode is not None:
+                last = member.log.read_text().rstrip().rpartition("\n")[2]
+                raise RuntimeError(f"a router ended with {member.process.returncode}: {last}")
 
     def owners(self) -> dict[int, Member]:
         """By lane, the living member that opened it last."""

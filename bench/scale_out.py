@@ -106,7 +106,8 @@ async def _turn(here: Site, processes: int, source: str, rows: Sequence[Row4], r
             await producer.commit_transaction()
 
             async with asyncio.timeout(_LONGEST_S):
-                while not await _routed(positions, source, ends):  # noqa: ASYNC110 - positions tell nobody that they moved
+                while not await _routed(positions, source, ends):
+                    held.require_alive()
                     await asyncio.sleep(_LOOK_S)
             wall = time.perf_counter() - began
             spent = [member.cpu_s - had for member, had in zip(held.members, before, strict=True)]
