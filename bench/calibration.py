@@ -18,8 +18,8 @@ COSTS = Path(__file__).parent / "history" / "costs.json"
 POINTS = Path(__file__).parent / "history" / "points.ndjson"
 
 _DEAREST_US = 5_000.0
-_ROUNDS = 25
-_TURNS = 4
+_ROUNDS = 20
+_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)

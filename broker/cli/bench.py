@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from broker.cli import bench_decisions, bench_fleet
+from broker.cli import bench_decisions, bench_fleet, bench_load, bench_matrix, bench_simulate
 from broker.cli.datadir import DataDir
 from broker.cli.output import machine, note, say, table
 from broker.cli.site import Site, site
@@ -62,6 +62,9 @@ def register(commands: Any) -> None:
     isolation.add_argument("--json", action="store_true", help="one JSON object")
     isolation.set_defaults(run=_isolation)
     bench_fleet.register(verbs)
+    bench_load.register(verbs)
+    bench_matrix.register(verbs)
+    bench_simulate.register(verbs)
 
 
 async def _router(given: argparse.Namespace) -> None:

@@ -95,7 +95,9 @@ def _what_if(given: argparse.Namespace, costs: Any) -> None:
         for line in lines:
             machine(line)
         return
-    table([name.replace("_", " ") for name in lines[0]], (tuple(line.values()) for line in lines))
+    shown = ("topics", "records_per_s", "transactions", "router_share", "node_share", "p50_ms", "p99_ms")
+    heads = ("topics", "records/s", "transactions", "router share", "node share", "p50 ms", "p99 ms")
+    table(heads, ([line[name] for name in shown] for line in lines))
 
 
 def _text(path: Path) -> str:
