@@ -86,7 +86,9 @@ async def measure(cells: Sequence[Cell], *, runs: int, seed: int, progress: Prog
             folder = root / (cell.place or f"{cell.name}-{number}")
             folder.mkdir(exist_ok=True)
             try:
-                result.runs[number] = await _run(cell, folder, root / f"{cell.name}-{number}.log")
+                found = await _run(cell, folder, root / f"{cell.name}-{number}.log")
+                result.runs[number] = found
+                progress(f"{cell.name}: {found['value']} {found['unit']}, ÷ baseline {found['ratio']}")
             except (RuntimeError, TimeoutError, ValueError) as error:
                 result.failures[number] = f"run {number + 1}: {error}"
                 progress(f"{cell.name} failed: {error}")
