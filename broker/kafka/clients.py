@@ -14,6 +14,8 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
@@ -117,6 +119,8 @@ class KafkaClients:
             session_timeout_ms=session_timeout_ms,
             heartbeat_interval_ms=session_timeout_ms // 4,
             rebalance_timeout_ms=10_000,
+            # The second for as long as a member of before there was the first takes part.
+            partition_assignment_strategy=(keeping_assignor(), RoundRobinPartitionAssignor),
             retry_backoff_ms=20,
         )
 
@@ -173,6 +177,14 @@ class KafkaClients:
     async def know_topics(self, producer: ClosingProducer, topics: Iterable[str]) -> None:
         """As the function of this name: for rooms that reach Kafka through a Protocol."""
         await know_topics(producer, topics)
+
+
+def keeping_assignor() -> type[Any]:
+    """Assignor for one membership: fair, and a lane moves only where that makes it fair.
+
+    aiokafka's keeps what a member had in its class, so that each membership needs a class of its own.
+    """
+    return type("KeepingAssignor", (StickyPartitionAssignor,), {})
 
 
 async def know_topics(producer: ClosingProducer, topics: Iterable[str]) -> None:

@@ -62,7 +62,9 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is unt
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Start a task for each lane; it opens the lane itself (R1)."""
-        for target in assigned:
+        given = tuple(assigned)
+        log(Event.LANES_ASSIGNED, lanes=len(given))
+        for target in given:
             if target.partition not in self._tasks:
                 task = asyncio.create_task(self._keep(target.partition), name=f"lane-{target.partition}")
                 task.add_done_callback(self._lane_ended)

@@ -35,6 +35,7 @@ class Event(StrEnum):
     ISSUER_UNAVAILABLE = "issuer.unavailable"
     KAFKA_STARTED = "kafka.started"
     KAFKA_STOPPED = "kafka.stopped"
+    LANES_ASSIGNED = "lanes.assigned"
     LANE_FENCED = "lane.fenced"
     LANE_FENCED_BY_CONTROL = "lane.fenced_by_control"
     LANE_OPENED = "lane.opened"
