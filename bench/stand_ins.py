@@ -12,6 +12,7 @@ from broker.model import topics
 from broker.policy.engine import Previous
 from broker.routing import router
 from broker.routing.checkpoint import Checkpoint
+from broker.routing.door import door
 from broker.routing.lane_state import LaneState
 from broker.routing.outlet import Outlet
 
@@ -33,11 +34,10 @@ def put(part: Part) -> None:
 
 def _guard() -> None:
     """The door from memory: bytes that were admitted once are not looked at again (guard, key and wall)."""
-    made = router.door
     known: dict[tuple[bytes, bytes], Any] = {}
 
     def remembering(*told: Any, **named: Any) -> Any:
-        admit = made(*told, **named)
+        admit = door(*told, **named)
 
         def remembered(record: Any) -> Any:
             place = record.key, record.value
