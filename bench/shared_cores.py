@@ -28,6 +28,8 @@ class Step:
 
     where: At
     seconds: float
+    width: float = 1.0
+    """Cores of the node that it can use at once."""
 
 
 class Done(NamedTuple):
@@ -48,6 +50,7 @@ class _Job:
     router: int
     steps: Steps
     began: float
+    width: float
 
 
 class SharedCores:
@@ -71,10 +74,11 @@ class SharedCores:
         """Until no lane has anything left to do."""
         while self._timers or self._node or any(self._queues):
             computing = [queue[0] for queue in self._queues if queue]
-            node_rate = min(1.0, self._node_cores / max(1, len(self._node)))
-            wanted = len(computing) + node_rate * len(self._node)
-            share = min(1.0, self._cores / max(1e-9, wanted))
-            rates = [(job, share) for job in computing] + [(job, share * node_rate) for job in self._node]
+            width = sum(job.width for job in self._node)
+            node_cores = min(width, self._node_cores)
+            share = min(1.0, self._cores / max(1e-9, len(computing) + node_cores))
+            rates = [(job, share) for job in computing]
+            rates += [(job, share * node_cores * job.width / width) for job in self._node]
             ends, first = min(
                 ((self.now + job.left / rate, job) for job, rate in rates),
                 key=lambda each: each[0],
@@ -85,7 +89,7 @@ class SharedCores:
             for job, rate in rates:
                 job.left = max(0.0, job.left - rate * passed)
             self.router_cpu_s += share * len(computing) * passed
-            self.node_cpu_s += share * node_rate * len(self._node) * passed
+            self.node_cpu_s += share * node_cores * passed
             self.now += passed
             self._finish(heapq.heappop(self._timers)[2] if first is None or timed else first)
 
@@ -101,7 +105,7 @@ class SharedCores:
             self._begin(job.steps.send(Done(self.now, self.now - job.began)), job.router, job.steps)
 
     def _begin(self, step: Step, router: int, steps: Steps) -> None:
-        job = _Job(step.seconds, router, steps, self.now)
+        job = _Job(step.seconds, router, steps, self.now, step.width)
         if step.where is At.ROUTER:
             self._queues[router].append(job)
         elif step.where is At.NODE:

@@ -59,7 +59,7 @@ class Setup:
     deliveries: float = 1
     """Per source record."""
     replicas: int = 1
-    """Each costs the nodes what the first does: an upper bound, not measured."""
+    """Each costs a node what the first does, at the same time: an upper bound, not measured."""
 
     def __post_init__(self) -> None:
         if min(asdict(self).values()) <= 0 or self.routers > self.lanes:
@@ -159,7 +159,7 @@ class _Lane:
             touched = setup.touched(records)
             yield Step(At.ROUTER, touched * costs.topic_us / 1e6)
             node_us = records * (setup.deliveries + 1) * costs.node_record_us + touched * costs.node_topic_us
-            yield Step(At.NODE, node_us * setup.replicas / 1e6)
+            yield Step(At.NODE, node_us * setup.replicas / 1e6, width=setup.replicas)
             (now, _) = yield Step(At.NOWHERE, trip * max(0.0, costs.round_trips - 1))
             if self.load.rate is not None:
                 self.latencies += [(now - self._due(done + each)) * 1e3 for each in range(records)]

@@ -26,6 +26,7 @@ def register(verbs: Any) -> None:
     )
     parser.add_argument("--topics", type=_counts, metavar="N[,N]", help="simulate so many delivery topics instead")
     parser.add_argument("--rate", type=count, metavar="N", help="records a second, open loop (default: a backlog)")
+    parser.add_argument("--records", type=count, metavar="N", help="default 200000, or 20 seconds of the rate")
     parser.add_argument("--routers", type=count, default=1, metavar="N", help="router processes (default 1)")
     parser.add_argument("--lanes", type=count, default=8, metavar="N", help="default 8")
     parser.add_argument(
@@ -74,7 +75,8 @@ def _compare(given: argparse.Namespace, costs: Any, text: str) -> None:
 def _what_if(given: argparse.Namespace, costs: Any) -> None:
     from bench.simulation import Load, Setup, simulate  # noqa: PLC0415 - as above
 
-    load = Load(_BACKLOG) if given.rate is None else Load(given.rate * _SECONDS, given.rate)
+    usual = _BACKLOG if given.rate is None else given.rate * _SECONDS
+    load = Load(given.records or usual, given.rate)
     try:
         setups = [
             Setup(
@@ -95,8 +97,8 @@ def _what_if(given: argparse.Namespace, costs: Any) -> None:
         for line in lines:
             machine(line)
         return
-    shown = ("topics", "records_per_s", "transactions", "router_share", "node_share", "p50_ms", "p99_ms")
-    heads = ("topics", "records/s", "transactions", "router share", "node share", "p50 ms", "p99 ms")
+    shown = ("topics", "records_per_s", "seconds", "router_share", "node_share", "p50_ms", "p99_ms")
+    heads = ("topics", "records/s", "seconds", "router share", "node share", "p50 ms", "p99 ms")
     table(heads, ([line[name] for name in shown] for line in lines))
 
 

@@ -52,6 +52,12 @@ def test_a_rate_above_the_capacity_is_told_by_its_latency() -> None:
     assert below.records_per_s == pytest.approx(0.5 * capacity, rel=0.05)
 
 
+def test_replicas_cost_cores_but_no_time_where_there_are_cores() -> None:
+    one, three = (simulate(COSTS, replace(ALONE, cores=8, node_cores=6, replicas=held), Load(1_000)) for held in (1, 3))
+    assert three.node_cpu_s == pytest.approx(3 * one.node_cpu_s)
+    assert three.seconds == pytest.approx(one.seconds)
+
+
 def test_lanes_of_one_process_overlap_the_waits_of_each_other() -> None:
     slow = replace(COSTS, round_trip_ms=20)
     one, eight = (simulate(slow, Setup(topics=10, lanes=lanes), Load(100_000)) for lanes in (1, 8))
