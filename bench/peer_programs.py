@@ -18,8 +18,7 @@ from broker.kafka.runtime import find_java
 _HERE = Path(__file__).parent
 _KSTREAMS, _FRAMEWORKS = _HERE / "kstreams", _HERE / "frameworks"
 _CACHE = _HERE.parent / ".cache"
-# A heap of one size and the collector that the JVM's guide names for throughput; the default one stops for shorter and
-# costs more.
+# A heap of one size, and the collector that is meant for throughput.
 _JVM = ("-Xms768m", "-Xmx768m", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 _MAIN = "be.vlaanderen.datanuts.peer.Peer"
 Progress = Callable[[str], None]
