@@ -22,14 +22,13 @@ from broker.schema.guard import Offsets
 from broker.schema.types import Array, Nullable, Record, Slot, SlotKind, Type, slots, unwrapped
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_POINT = re.compile(r"\bo\[(\d+)\]")
 _UNNAMED = frozenset({Transform.KEEP, Transform.NOTIFY_ONLY})
 _BESIDE_NOTIFICATION = frozenset({Transform.NOTIFY_ONLY, Transform.OWN_REFERENCE})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """One agreement against one schema. `egress` is the JSON text of the schema of what `cut` returns; `points` it cuts at.
+    """One agreement against one schema. `egress` is the JSON text of the schema of what `cut` returns.
 
     `cut(value, offsets, on, reference)`: Avro body, without wire frame, of a framed value with its cut points; `on` is
     the Belgian calendar day (`2026-11-24`) of the decision, `reference` the agency's own reference or None. Raises
@@ -38,7 +37,6 @@ class Projection:
 
     egress: str
     cut: Callable[[bytes, Offsets, str, str | None], bytes]
-    points: frozenset[int]
 
 
 def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseudonym_key: bytes | None) -> Projection:
@@ -51,7 +49,7 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
     alike = _alike(
         schema, tuple(ReleasedField(each.path, each.transform, "", each.name, each.arguments) for each in fields)
     )
-    return Projection(alike.egress, alike.cutter(pseudonym_key), alike.points)
+    return Projection(alike.egress, alike.cutter(pseudonym_key))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +63,6 @@ class _Alike:
     make: Callable[..., Callable[[bytes, Offsets, str, str | None], bytes]]
     derivations: tuple[Derive, ...]
     keyed: Mapping[int, tuple[ReleasedField, Field]]
-    points: frozenset[int]
 
     def cutter(self, pseudonym_key: bytes | None) -> Callable[[bytes, Offsets, str, str | None], bytes]:
         """The cutter of one agreement."""
@@ -102,7 +99,6 @@ def _alike(schema: Schema, fields: tuple[ReleasedField, ...]) -> _Alike:
         make=execute(cutter.emitter, "make"),
         derivations=tuple(derivation(released, leaf, None) for released, leaf in leaves),
         keyed={place: each for place, each in enumerate(leaves) if each[0].transform is Transform.PSEUDONYM},
-        points=frozenset(map(int, _POINT.findall(result))),
     )
 
 
