@@ -123,7 +123,7 @@ class Bucket:
     for dossiers, which only count here: subjects on file are decided from their own dossiers.
     """
 
-    __slots__ = ("_cuts", "_view", "alone", "changing", "filed", "filed_rest", "plain", "rest", "settled")
+    __slots__ = ("_cuts", "_latest", "_view", "alone", "changing", "filed", "filed_rest", "plain", "rest", "settled")
 
     def __init__(
         self,
@@ -144,6 +144,9 @@ class Bucket:
         cuts = {cut for plan in self.settled for cut in (plan.start, plan.end, plan.activated)}
         self._cuts = (-FOREVER, *sorted(cuts - {FOREVER}), FOREVER)
         self._view = _View(0, 0, 0, (), ())
+        # The stay answered last, [low, high) and kind with it, in one object: under many agreements every object looked
+        # at costs more than the work done with it, and one assignment never shows half of another.
+        self._latest: tuple[int, int, Kind, tuple[tuple[int, Decision], ...]] = (0, 0, Kind.CHANGED, ())
 
     def view(self, now: int) -> _View:
         """The answers that hold at `now`; kept until time leaves their interval."""
@@ -156,9 +159,14 @@ class Bucket:
 
     def stay(self, at: int, now: int, kind: Kind) -> tuple[tuple[int, Decision], ...]:
         """Decisions where the bucket holds the values before and after."""
+        low, high, answered, answer = self._latest
+        if kind is answered and low <= at < high and low <= now < high:
+            return answer
         view = self.view(now)
         if view.low <= at < view.high:
-            return view.stay[kind]
+            answer = view.stay[kind]
+            self._latest = (view.low, view.high, kind, answer)
+            return answer
         return _static(self.settled, now, kind, was=True, is_=True, at=at)
 
     def leave(self, at: int, now: int, departure: Departure) -> tuple[tuple[int, Decision], ...]:

@@ -8,7 +8,7 @@ no equality (ranges and prefixes alone, everyone) is looked at for every record.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 
 from broker.errors import Invalid
 from broker.model.agreement import (
@@ -125,6 +125,12 @@ class _Bytes:
     schema: SchemaView
     encode: EncodeLiteral
     positions: Mapping[str, int]
+    instants: dict[int, int] = field(default_factory=dict)
+
+    def instant(self, at: datetime | None, otherwise: int) -> int:
+        """Milliseconds; equal instants are one object, which stays in reach however many agreements compare with it."""
+        number = otherwise if at is None else milliseconds(at)
+        return self.instants.setdefault(number, number)
 
     def position(self, path: str) -> int:
         leaf = self.schema.fields.get(path)
@@ -170,10 +176,10 @@ def _plan(index: int, standing: Standing, where: Constraint, bytes_of: _Bytes) -
         keys=frozenset(released.key for released in agreement.fields),
         state=standing.state,
         above_ceiling=standing.above_ceiling,
-        start=milliseconds(agreement.term.start),
-        end=FOREVER if agreement.term.end is None else milliseconds(agreement.term.end),
-        amended=-FOREVER if standing.amended_at is None else milliseconds(standing.amended_at),
-        activated=FOREVER if standing.activated_at is None else milliseconds(standing.activated_at),
+        start=bytes_of.instant(agreement.term.start, -FOREVER),
+        end=bytes_of.instant(agreement.term.end, FOREVER),
+        amended=bytes_of.instant(standing.amended_at, -FOREVER),
+        activated=bytes_of.instant(standing.activated_at, FOREVER),
         where=_predicate(where, bytes_of),
         answers=_answers(attested, bytes_of) if is_attestation(agreement) else None,
         timed=_answers(timed, bytes_of) if timed else None,
