@@ -1,6 +1,6 @@
 """Costs from measured points, and how far the simulation is from points that it was not told.
 
-A point is one run of `datanuts bench router --json`. Costs are fitted to the points with the fewest and with the most topics;
+A point is one run of `datanuts bench router --json`, or of a plain backlog of the matrix. Costs are fitted to the points with the fewest and with the most topics;
 what lies between them is predicted.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bench.cells import Cell, cell_of
 from bench.simulation import Costs, Load, Outcome, Setup, simulate
 from broker.errors import ConfigError
 
@@ -80,20 +81,35 @@ def read_costs(text: str) -> Costs:
 
 
 def read_points(text: str) -> Sequence[Point]:
-    """Points of a file of JSON lines as `datanuts bench router --json` writes them; raises `ConfigError`, also for none."""
+    """Points of JSON lines as `bench router --json` or `bench matrix --json` write them; raises `ConfigError`, also for none.
+
+    Of a matrix those cells count in which nothing is left out, delayed or of another size.
+    """
     try:
-        points = [_point(json.loads(line)) for line in text.splitlines() if line.strip()]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        points = [point for line in text.splitlines() if line.strip() for point in _points(json.loads(line))]
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(f"not a file of measured points: {error}") from None
     if not points:
         raise ConfigError("a file without measured points")
     return points
 
 
+def _points(told: Mapping[str, Any]) -> Sequence[Point]:
+    cell = told.get("cell")
+    if cell is None:
+        run = {**told, "cpu_s": told["router"]["cpu_s"], "records_per_s": told["router"]["records_per_s"]}
+        return [_point(run)]
+    plain = Cell(cell["name"], agreements=cell["agreements"], fan_out=cell["fan_out"], records=cell["records"])
+    if cell_of(cell) != replace(plain, against=cell["against"]):
+        return []
+    sizes = {"agreements": plain.agreements, "records": plain.records}
+    runs = ({**run, **sizes, "cpu_s": plain.records / run["records_per_cpu_s"]} for run in told["details"])
+    return [_point(run) for run in runs]
+
+
 def _point(told: Mapping[str, Any]) -> Point:
     numbers = {name: int(told[name]) for name in ("agreements", "records", "deliveries", "transactions")}
-    router = told["router"]
-    point = Point(**numbers, records_per_s=float(router["records_per_s"]), cpu_s=float(router["cpu_s"]))
+    point = Point(**numbers, records_per_s=float(told["records_per_s"]), cpu_s=float(told["cpu_s"]))
     if min(point.agreements, point.deliveries, point.transactions, point.records_per_s, point.cpu_s) <= 0:
         raise ValueError("a run has routed something, and taken time for it")
     point.setup(1)

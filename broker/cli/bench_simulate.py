@@ -22,7 +22,7 @@ def register(verbs: Any) -> None:
         "--points",
         type=Path,
         metavar="FILE",
-        help="lines of `bench router --json` to compare with (default: those kept)",
+        help="lines of `bench router --json` or `bench matrix --json` to compare with (default: those kept)",
     )
     parser.add_argument("--topics", type=_counts, metavar="N[,N]", help="simulate so many delivery topics instead")
     parser.add_argument("--rate", type=count, metavar="N", help="records a second, open loop (default: a backlog)")

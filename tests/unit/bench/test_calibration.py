@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.calibration import COSTS, Point, calibrate, compare, read_costs, read_points
+from bench.cells import cells
+from bench.matrix import Result, as_lines
 from bench.simulation import Costs, Load, Setup, simulate
 from broker.cli import bench_simulate
 from broker.errors import ConfigError
@@ -78,7 +80,19 @@ def test_points_are_read_as_the_router_measurement_writes_them() -> None:
     assert read_points(f"{line(made(10))}\n\n{line(made(300))}\n") == [made(10), made(300)]
 
 
-@pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"agreements": 1}', line(replace(made(10), transactions=0))])
+def test_points_are_read_from_a_matrix_where_nothing_is_left_out_or_another_size() -> None:
+    detail = {"records_per_s": 20_000, "records_per_cpu_s": 25_000, "transactions": 9, "deliveries": 60_000}
+    run = {"value": 20_000, "unit": "records/s", "ratio": 0.5, "detail": detail}
+    lines = as_lines(
+        [Result(cell, {0: run, 1: run}) for cell in cells("topics-10,topics-3000,without-guard,size-large")]
+    )
+    text = "".join(f"{json.dumps({'at': 'now', **each})}\n" for each in lines)
+    assert read_points(text) == [Point(topics, 60_000, 60_000, 9, 20_000, 2.4) for topics in (10, 10, 3_000, 3_000)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", "{}", "1", '{"cell": 1}', '{"agreements": 1}', line(replace(made(10), transactions=0))]
+)
 def test_what_is_no_file_of_points_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="points"):
         read_points(text)
