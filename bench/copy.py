@@ -90,7 +90,7 @@ async def _lane(
     per_transaction: int,
 ) -> int:
     consumer, producer, target, end = opened
-    done, owed_deliveries, owed_receipts, turn = 0, 0.0, 0.0, target.partition
+    done, owed_deliveries, owed_receipts, turn = 0, 0.0, 0.0, target.partition % len(targets)
     while await consumer.position(target) < end:
         messages: list[Any] = []
         while len(messages) < per_transaction and await consumer.position(target) < end:

@@ -34,6 +34,9 @@ from broker.stopping import stop_quietly
 FEWEST, MOST = 1_000, 50_000
 """Bounds of the adaptive transaction size in records: small while live, large under backlog (design §7)."""
 
+_FIRST = 4_000
+"""Size of the first transaction: whoever starts finds a backlog, and some 100 ms of it are no long turn."""
+
 _LONGEST_TURN_MS = 300
 """What deciding one batch may take: meanwhile the process answers nobody, and its heartbeats must keep flowing (R6)."""
 
@@ -99,7 +102,7 @@ class Lane:
     _rereading: Rereading = field(init=False)
     _retries: Retries = field(init=False)
     _fetching: asyncio.Task[Any] | None = None
-    _size: int = FEWEST
+    _size: int = _FIRST
     _seen: int = -1  # epoch of the last refresh
     _now_ms: int = 0
     _told_ms: int = 0  # as committed when the lane was opened

@@ -1,7 +1,9 @@
 """Policy documents: what is written is what is meant, and a refusal names the place and never the value."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from broker.errors import Invalid
 from broker.model.agreement import AllOf, AnyOf, Equals, Prefix, Range, Transform
 from broker.policy import documents, limit_documents
 from broker.policy.yamltext import LONGEST_TEXT, load
+
+ROOT = Path(__file__).parents[3]
 
 PARKING = """
 id: parkeerboetes-gent
@@ -28,6 +32,14 @@ fields:
 population: {dossiers: true, where: {all: [{path: verblijfplaats.gemeente.nis, equals: "44021"}]}}
 term: {start: 2026-01-01T00:00:00+01:00, end: null}
 """
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "policies" / "agreements").glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_decides_is_read_alike_without_the_rest(path: Path) -> None:
+    whole = documents.agreement(path.read_text())
+    read = documents.deciding(documents.agreement_document(whole))
+    assert replace(read, bases=whole.bases, conditions=whole.conditions) == whole
+    assert read.conditions.onward == whole.conditions.onward
 
 
 def test_an_agreement_is_read_as_written() -> None:

@@ -1,9 +1,12 @@
 """What a lane knows for a batch: everything as of one epoch, however the log moves meanwhile."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from broker.errors import Stale
 from broker.model.agreement import State
@@ -33,6 +36,10 @@ class Control:
 
     def fresh(self) -> bool:
         return self.is_fresh
+
+    async def wait_for_change(self, epoch: int, *, timeout: float) -> bool:  # noqa: ASYNC109 - as the log's
+        del epoch, timeout
+        return bool(await asyncio.Event().wait())  # there is none
 
 
 class Clients:
@@ -127,3 +134,33 @@ def test_a_stamp_reads_back_and_its_absence_is_the_beginning() -> None:
 def test_an_instant_is_cut_to_its_second_and_shown_on_the_belgian_day() -> None:
     late = instant(1_795_562_999_999)  # 2026-11-24T23:29:59.999Z
     assert (late.time, late.day) == (b"2026-11-24T23:29:59Z", "2026-11-25")
+
+
+class Log:
+    """A consumer of one partition that gives at most 2,500 records an answer, however many are asked for."""
+
+    def __init__(self, records: int) -> None:
+        self.records, self.given, self.asked = records, 0, list[int]()
+
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[TopicPartition, list[Any]]:
+        del timeout_ms
+        self.asked.append(max_records)
+        first, self.given = self.given, min(self.given + min(2_500, max_records), self.records)
+        records = [SimpleNamespace(offset=offset) for offset in range(first, self.given)]
+        return {TopicPartition(TOPIC, 1): records} if records else {}
+
+    def last_stable_offset(self, target: TopicPartition) -> int:
+        del target
+        return self.records
+
+
+@pytest.mark.parametrize(
+    ("waiting", "asked", "taken"),
+    [(0, [4_000], 0), (900, [4_000], 900), (3_000, [4_000], 2_500), (9_000, [4_000, 1_500], 4_000)],
+    ids=["nothing", "little", "no more than a little left", "backlog"],
+)
+async def test_a_transaction_takes_as_much_as_fits_where_much_waits(lane, waiting, asked, taken) -> None:
+    """Every topic it touches costs the same, however many records it gets; who has caught up waits for nobody."""
+    lane._consumer = log = Log(waiting)
+    batch = await lane.fetch()
+    assert (log.asked, batch.size) == (asked, taken)
