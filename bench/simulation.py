@@ -15,8 +15,9 @@ from typing import Any
 from bench.shared_cores import At, SharedCores, Step, Steps
 from broker.routing.lane import FEWEST, MOST
 
+_FIRST = 4_000
 _LONGEST_TURN_S = 0.3
-"""As a lane has it: what deciding one batch may take."""
+"""As a lane has them: the size of its first transaction, and what deciding one batch may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class _Lane:
         """Fetch, look at the control log, decide and cut, send, commit; again until everything is committed."""
         costs, setup = self.costs, self.setup
         mine = len(range(self.number, self.load.records, setup.lanes))
-        trip, size, done, now = costs.round_trip_ms / 1e3, FEWEST, 0, 0.0
+        trip, size, done, now = costs.round_trip_ms / 1e3, _FIRST, 0, 0.0
         while done < mine:
             # The first round trip brings the records; behind it the lane waits for them where there are none yet.
             (now, _) = yield Step(At.NOWHERE, trip + max(0.0, self._due(done) - now))
