@@ -14,6 +14,7 @@ from broker.kafka.clients import KafkaAccess, KafkaClients
 ROOT = Path(__file__).resolve().parents[2]
 FACTORY = ROOT / "broker" / "kafka" / "clients.py"
 ADMIN = ROOT / "broker" / "kafka" / "admin.py"
+PEER = ROOT / "bench" / "frameworks" / "quix_peer.py"  # runs in an environment of its own, without the broker
 SUBSCRIBER = ROOT / "broker" / "client" / "kafka.py"
 BUILT_HERE_ONLY = {
     "AIOKafkaConsumer": {FACTORY, SUBSCRIBER},
@@ -23,7 +24,7 @@ BUILT_HERE_ONLY = {
     "ClosingProducer": {FACTORY},
     "create_conn": {FACTORY, SUBSCRIBER},
     "AdminClient": {ADMIN},
-    "Consumer": {ADMIN},
+    "Consumer": {ADMIN, PEER},
     "Producer": {ADMIN},
 }
 LIBRARIES = {"aiokafka", "confluent_kafka"}
