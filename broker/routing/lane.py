@@ -105,6 +105,7 @@ class Lane:
     _size: int = _FIRST
     _seen: int = -1  # epoch of the last refresh
     _now_ms: int = 0
+    _began_ms: int = 0
     _told_ms: int = 0  # as committed when the lane was opened
     _epoch: int = -1
     _told: int = -2  # policy epoch whose topics the producer knows
@@ -285,7 +286,8 @@ class Lane:
         return found
 
     def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
-        """A new unit of work, whose outputs carry the batch's whole second as timestamp."""
+        """A new unit of work, whose outputs carry the batch's whole second as timestamp; a turn begins with it."""
+        self._began_ms = self.clock_ms()
         return Checkpoint(self._producer, timestamp_ms=knowledge.instant.at_ms // 1000 * 1000)
 
     async def commit(self, work: Checkpoint, batch: Batch, knowledge: Knowledge) -> bool:
@@ -297,7 +299,7 @@ class Lane:
                 raise Stale("this worker's heartbeat did not come back in time")
             return self.control.state.policy_epoch == knowledge.policy_epoch
 
-        self._resize(batch.size, self.clock_ms() - knowledge.instant.at_ms)
+        self._resize(batch.size, self.clock_ms() - self._began_ms)
         reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}
         # All positions, so that a quiet topic's does not expire beside a busy one.
         positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
