@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from bench.child import become
@@ -49,7 +50,11 @@ async def read(clients: KafkaClients, told: Mapping[str, Any], ready: Callable[[
             await consumer.seek_to_end(*targets)
             ready()
             while not stop.is_set():
-                polled = await consumer.getmany(timeout_ms=_POLL_MS)
+                try:
+                    polled = await consumer.getmany(timeout_ms=_POLL_MS)
+                except OffsetOutOfRangeError as error:  # a revoked agreement's topic is emptied
+                    await consumer.seek_to_beginning(*error.args[0])
+                    continue
                 at = time.monotonic_ns()
                 ids = [header(record.headers, "ce_id") for records in polled.values() for record in records]
                 file.write(b"".join(b"%s %d\n" % (each, at) for each in ids if each is not None))
