@@ -176,12 +176,15 @@ def cpu_s(pid: int | None) -> float:
 
 
 def memory_mb(pid: int | None) -> Mapping[str, float]:
-    """Resident memory of a process now and at its most, in MB (10^6 bytes); empty where the system does not tell."""
+    """Resident memory of a process now, at its most, and now without mapped files (those the kernel can take back), in MB (10^6 bytes).
+
+    Empty where the system does not tell.
+    """
     told = Path(f"/proc/{pid}/status")
     if pid is None or not told.exists():
         return {}
     lines = dict(line.split(":", 1) for line in told.read_text().splitlines() if ":" in line)
-    names = {"resident": "VmRSS", "most": "VmHWM"}
+    names = {"resident": "VmRSS", "most": "VmHWM", "own": "RssAnon"}
     return {name: round(int(lines[field].split()[0]) * 1024 / 1e6, 1) for name, field in names.items()}
 
 

@@ -38,7 +38,7 @@ async def served(
 
     With `tls` over HTTPS. Raises `ConfigError` if the port is taken.
     """
-    # A router serves nothing: it starts a third of a second sooner without these.
+    # A router serves nothing: it starts sooner without these.
     import uvicorn  # noqa: PLC0415
 
     from broker.cli.peer_protocol import PeerProtocol  # noqa: PLC0415
