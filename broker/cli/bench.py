@@ -2,17 +2,11 @@
 
 import argparse
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from broker.cli import bench_decisions, bench_fleet, bench_load, bench_matrix, bench_simulate
-from broker.cli.datadir import DataDir
+from broker.cli.bench_site import count, fresh_installation, peers_among
 from broker.cli.output import machine, note, say, table
-from broker.cli.site import Site, site
-from broker.settings import load_settings
 
 
 def register(commands: Any) -> None:
@@ -21,43 +15,41 @@ def register(commands: Any) -> None:
         metavar="VERB", required=True
     )
     parser = verbs.add_parser("router", help="router records/s, raw transactional copy records/s, and their ratio")
-    parser.add_argument("--agreements", type=_count, default=300, metavar="N", help="active agreements (default 300)")
-    parser.add_argument("--records", type=_count, default=200_000, metavar="N", help="source records (default 200000)")
+    parser.add_argument("--agreements", type=count, default=300, metavar="N", help="active agreements (default 300)")
+    parser.add_argument("--records", type=count, default=200_000, metavar="N", help="source records (default 200000)")
     parser.add_argument(
         "--peers", type=_peers, default=(), metavar="NAMES", help="also kstreams, quix or both: `kstreams,quix`"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=_router)
     dossiers = verbs.add_parser("dossiers", help="load and rebuild a register, its memory, the router with and without")
-    dossiers.add_argument("--entries", type=_count, default=1_000_000, metavar="N", help="dossiers (default 1000000)")
-    dossiers.add_argument(
-        "--records", type=_count, default=100_000, metavar="N", help="source records (default 100000)"
-    )
+    dossiers.add_argument("--entries", type=count, default=1_000_000, metavar="N", help="dossiers (default 1000000)")
+    dossiers.add_argument("--records", type=count, default=100_000, metavar="N", help="source records (default 100000)")
     dossiers.add_argument("--json", action="store_true", help="one JSON object")
     dossiers.set_defaults(run=_dossiers)
     bench_decisions.register(verbs)
     backfill = verbs.add_parser("backfill", help="a backfill and a replay, and what other agencies notice of them")
-    backfill.add_argument("--subjects", type=_count, default=200_000, metavar="N", help="subjects (default 200000)")
+    backfill.add_argument("--subjects", type=count, default=200_000, metavar="N", help="subjects (default 200000)")
     backfill.add_argument("--json", action="store_true", help="one JSON object")
     backfill.set_defaults(run=_backfill)
     state = verbs.add_parser("state", help="a lane's state of many subjects: written, read, looked through, rebuilt")
-    state.add_argument("--subjects", type=_count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
+    state.add_argument("--subjects", type=count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
     state.add_argument("--json", action="store_true", help="one JSON object")
     state.set_defaults(run=_state)
     adapter = verbs.add_parser("adapter", help="an adapter's runner, with seals and without")
-    adapter.add_argument("--records", type=_count, default=50_000, metavar="N", help="records a turn (default 50000)")
-    adapter.add_argument("--turns", type=_count, default=5, metavar="N", help="turns of each (default 5)")
+    adapter.add_argument("--records", type=count, default=50_000, metavar="N", help="records a turn (default 50000)")
+    adapter.add_argument("--turns", type=count, default=5, metavar="N", help="turns of each (default 5)")
     adapter.add_argument("--json", action="store_true", help="one JSON object")
     adapter.set_defaults(run=_adapter)
     isolation = verbs.add_parser(
         "isolation", help="what agencies notice of others that are slow, hasty or read all again"
     )
     isolation.add_argument(
-        "--replayed", type=_count, default=100_000, metavar="N", help="subjects that are read again (default 100000)"
+        "--replayed", type=count, default=100_000, metavar="N", help="subjects that are read again (default 100000)"
     )
-    isolation.add_argument("--seconds", type=_count, default=30, metavar="S", help="least of a phase (default 30)")
+    isolation.add_argument("--seconds", type=count, default=30, metavar="S", help="least of a phase (default 30)")
     isolation.add_argument(
-        "--records", type=_count, default=200, metavar="N", help="live records a second (default 200)"
+        "--records", type=count, default=200, metavar="N", help="live records a second (default 200)"
     )
     isolation.add_argument("--json", action="store_true", help="one JSON object")
     isolation.set_defaults(run=_isolation)
@@ -72,7 +64,7 @@ async def _router(given: argparse.Namespace) -> None:
     from bench.router import compare  # noqa: PLC0415 - as above
 
     peers = [await asyncio.to_thread(program, name, note) for name in given.peers]
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = await compare(here, agreements=given.agreements, number=given.records, progress=note, peers=peers)
     result = found.as_json()
     if given.json:
@@ -90,7 +82,7 @@ async def _router(given: argparse.Namespace) -> None:
 async def _dossiers(given: argparse.Namespace) -> None:
     from bench.dossiers import measure  # noqa: PLC0415 - as above
 
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = await measure(here, entries=given.entries, number=given.records, progress=note)
     result = found.as_json()
     if given.json:
@@ -108,7 +100,7 @@ async def _dossiers(given: argparse.Namespace) -> None:
 async def _backfill(given: argparse.Namespace) -> None:
     from bench.backfill import measure  # noqa: PLC0415 - as above
 
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = (await measure(here, subjects=given.subjects, progress=note)).as_json()
     if given.json:
         machine(found)
@@ -119,7 +111,7 @@ async def _backfill(given: argparse.Namespace) -> None:
 async def _state(given: argparse.Namespace) -> None:
     from bench.state import measure  # noqa: PLC0415 - as above
 
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = await measure(here, subjects=given.subjects, progress=note)
     if given.json:
         machine(found.as_json())
@@ -131,7 +123,7 @@ async def _state(given: argparse.Namespace) -> None:
 async def _adapter(given: argparse.Namespace) -> None:
     from bench.adapter import measure  # noqa: PLC0415 - as above
 
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = (await measure(here, number=given.records, turns=given.turns, progress=note)).as_json()
     if given.json:
         machine(found)
@@ -143,7 +135,7 @@ async def _adapter(given: argparse.Namespace) -> None:
 async def _isolation(given: argparse.Namespace) -> None:
     from bench.isolation import measure  # noqa: PLC0415 - as above
 
-    async with _installation() as here:
+    async with fresh_installation() as here:
         found = await measure(here, replayed=given.replayed, seconds=given.seconds, rate=given.records, progress=note)
     if given.json:
         machine(found.as_json())
@@ -155,24 +147,7 @@ async def _isolation(given: argparse.Namespace) -> None:
     table(("figure", "value"), rest.items())
 
 
-@asynccontextmanager
-async def _installation() -> AsyncIterator[Site]:
-    """An installation that goes away with the measurement."""
-    with tempfile.TemporaryDirectory(prefix="datanuts-bench-") as folder:
-        async with site(DataDir(Path(folder)), load_settings(), beating=True, progress=note) as here:
-            yield here
-
-
 def _peers(text: str) -> tuple[str, ...]:
     from bench.peer_programs import PEERS  # noqa: PLC0415 - as above
 
-    names = tuple(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in PEERS]:
-        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)} (known: {', '.join(PEERS)})")
-    return names
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a positive number")
-    return int(text)
+    return peers_among(PEERS, text)

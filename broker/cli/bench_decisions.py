@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
+from functools import partial
 from typing import Any
 
-from broker.cli.bench_site import count
+from broker.cli.bench_site import count, peers_among
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import machine, note, say, table
 
@@ -15,7 +16,7 @@ def register(verbs: Any) -> None:
     """Add the verb to the parser of `datanuts bench`."""
     parser = verbs.add_parser("decisions", help="what a decision costs under 10, 300 and 10,000 agreements")
     parser.add_argument("--records", type=count, default=100_000, metavar="N", help="records (default 100000)")
-    parser.add_argument("--peers", type=_peers, default=(), metavar="NAMES", help="also opa")
+    parser.add_argument("--peers", type=partial(peers_among, _PEERS), default=(), metavar="NAMES", help="also opa")
     parser.add_argument("--turns", type=count, default=3, metavar="N", help="turns of each beside peers (default 3)")
     parser.add_argument("--json", action="store_true", help="one JSON object per size, the growth, one per peer's form")
     parser.set_defaults(run=_decisions)
@@ -45,10 +46,3 @@ async def _decisions(given: argparse.Namespace) -> None:
     if rates:
         columns = ("engine", "form", "agreements", "prepare s", "CPU ns", "wall ns", "decisions/CPU s")
         table(columns, [tuple(rate.values()) for rate in rates])
-
-
-def _peers(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in _PEERS]:
-        raise argparse.ArgumentTypeError(f"no such engine: {', '.join(unknown)} (known: {', '.join(_PEERS)})")
-    return names

@@ -1,8 +1,8 @@
-"""What the verbs of `datanuts bench` share: an installation of their own, and how a number is read."""
+"""What the verbs of `datanuts bench` share: an installation of their own, and how numbers and peers are read."""
 
 import argparse
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,3 +25,11 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be a positive number")
     return int(text)
+
+
+def peers_among(known: Collection[str], text: str) -> tuple[str, ...]:
+    """Names with commas between, each once and known; raises what argparse shows."""
+    names = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)} (known: {', '.join(known)})")
+    return names

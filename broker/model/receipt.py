@@ -80,11 +80,4 @@ def prefix(frame: bytes, at: Coordinates) -> bytes:
 
 def receipt(head: bytes, offset: int, subject: bytes, trace_id: bytes, leaves: Sequence[bytes]) -> bytes:
     """One receipt: `head` from `prefix`, the record's offset, 16-byte subject reference and trace id, its leaves."""
-    return head + zigzag(offset) + subject + trace_id + _count(len(leaves)) + b"".join(leaves) + b"\x00"
-
-
-def _count(number: int) -> bytes:
-    return _FEW[number] if number < len(_FEW) else zigzag(number)
-
-
-_FEW = tuple(map(zigzag, range(64)))
+    return head + zigzag(offset) + subject + trace_id + zigzag(len(leaves)) + b"".join(leaves) + b"\x00"
