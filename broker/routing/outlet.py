@@ -139,7 +139,8 @@ class Instant:
     time: bytes
     day: str
 
-    @property
-    def header(self) -> tuple[str, bytes]:
-        """The envelope's time."""
-        return "ce_time", self.time
+    header: tuple[str, bytes] = field(init=False, repr=False, compare=False)
+    """The envelope's time."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header", ("ce_time", self.time))
