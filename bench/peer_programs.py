@@ -16,7 +16,10 @@ from broker.kafka.clients import KafkaAccess
 from broker.kafka.runtime import find_java
 
 _HERE = Path(__file__).parent
-_KSTREAMS, _FRAMEWORKS = _HERE / "kstreams", _HERE / "frameworks"
+_KSTREAMS = _HERE / "kstreams"
+FRAMEWORKS = _HERE / "frameworks"
+"""Peers in Python, each with the pins of an environment of its own."""
+
 _CACHE = _HERE.parent / ".cache"
 # A heap of one size, and the collector that is meant for throughput.
 _JVM = ("-Xms768m", "-Xmx768m", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -87,18 +90,22 @@ def _build(folder: Path, progress: Progress) -> None:
 
 
 def _quix(progress: Progress) -> Program:
-    pins = _FRAMEWORKS / "quix-requirements.txt"
-    folder = _made("quix", [pins], lambda folder, told: _install(folder, pins, told), progress)
-    command = (str(folder / "bin" / "python"), "-I", str(_FRAMEWORKS / "quix_peer.py"))
+    command = (str(environment("quix", "Quix Streams", progress)), "-I", str(FRAMEWORKS / "quix_peer.py"))
     return Program("quix", command, lambda access: json.dumps(access.for_librdkafka()), (1000,), most_records=50_000)
 
 
-def _install(folder: Path, pins: Path, progress: Progress) -> None:
-    progress("installing Quix Streams into a virtual environment of its own (once)")
-    problem = "pip could not install Quix Streams: is its index reachable?"
-    _run([sys.executable, "-m", "venv", str(folder)], "Python's venv module is needed: install `python3-venv`")
-    _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(pins)], problem)
-    progress("installed Quix Streams")
+def environment(name: str, title: str, progress: Progress) -> Path:
+    """The Python of a virtual environment with the pins of this peer; raises `MissingPrerequisite` where it cannot be made."""
+    pins = FRAMEWORKS / f"{name}-requirements.txt"
+
+    def install(folder: Path, told: Progress) -> None:
+        told(f"installing {title} into a virtual environment of its own (once)")
+        _run([sys.executable, "-m", "venv", str(folder)], "Python's venv module is needed: install `python3-venv`")
+        pip = (str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(pins))
+        _run(pip, f"pip could not install {title}: is its index reachable?")
+        told(f"installed {title}")
+
+    return _made(name, [pins], install, progress) / "bin" / "python"
 
 
 PEERS: Mapping[str, Callable[[Progress], Program]] = {"kstreams": _kstreams, "quix": _quix}

@@ -1,4 +1,4 @@
-"""OPA beside our engine, in process, in one run: which agreements a record reaches.
+"""OPA and Cedar beside our engine, in process, in one run: which agreements a record reaches.
 
 Agreement i reaches a record whose municipality is nis_i, for its purpose, if it may deliver (a tenth are suspended); a
 tenth of the records lie in no agreement's municipality. Every engine has its policies compiled and its inputs in its own
@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.decisions import NOW, SIZES, START
+from bench.decisions import NOW, START
+from bench.peer_programs import FRAMEWORKS, environment
 from bench.population import PURPOSE, document, nis_of
 from broker.errors import Fatal, MissingPrerequisite
 from broker.model.agreement import State
@@ -30,8 +31,12 @@ from broker.schema.avro import Schema, encode_literal
 
 Progress = Callable[[str], None]
 Found = Mapping[str, Any]
+Command = Sequence[str]
+"""How a program is started; it takes a file of cases, and prints what it found."""
+
 _HERE = Path(__file__).parent
 _CACHE = _HERE.parent / ".cache" / "bench"
+_SIZES = (10, 1_000, 10_000)
 _RECORDS, _CHECKED, _TENTH = 20_000, 200, 10
 _PATIENCE_S = 1800
 
@@ -62,12 +67,12 @@ class Rate:
 
 def compare(
     schema: Schema,
-    programs: Mapping[str, Path],
+    programs: Mapping[str, Command],
     *,
     turns: int,
     progress: Progress,
     seconds: float = 0.5,
-    sizes: Sequence[int] = SIZES,
+    sizes: Sequence[int] = _SIZES,
 ) -> Sequence[Rate]:
     """Every form of our engine and of the programs, `turns` times at each size in turn, at least `seconds` each time.
 
@@ -82,9 +87,9 @@ def compare(
             ours = _Ours(schema, cases)
             for turn in range(turns):
                 found = {"ours": ours.measure(seconds)}
-                for name, program in programs.items():
+                for name, command in programs.items():
                     progress(f"{size} agreements, turn {turn + 1} of {turns}: {name}")
-                    result = _asked(program, file)
+                    result = _asked(name, command, file)
                     found[f"{name} {result['version']}"] = result["forms"]
                 _equal(found, size)
                 for engine, forms in found.items():
@@ -169,26 +174,31 @@ def _equal(found: Mapping[str, Found], size: int) -> None:
                 raise Fatal(f"{engine}, {form}, {size} agreements: other answers than ours on {wrong} records")
 
 
-def _asked(program: Path, cases: Path) -> Found:
-    done = subprocess.run(  # noqa: S603 - a program built here, no shell
-        [program, cases], capture_output=True, text=True, check=False, timeout=_PATIENCE_S
+def _asked(name: str, command: Command, cases: Path) -> Found:
+    done = subprocess.run(  # noqa: S603 - a program made here, no shell
+        [*command, str(cases)], capture_output=True, text=True, check=False, timeout=_PATIENCE_S
     )
     if done.returncode:
-        raise Fatal(f"{program.name} ended with {done.returncode}", operator=done.stderr[-2000:])
+        raise Fatal(f"{name} ended with {done.returncode}", operator=done.stderr[-2000:])
     result: Found = json.loads(done.stdout)
     return result
 
 
-def _opa(progress: Progress) -> Path:
+def _opa(progress: Progress) -> Command:
     go = _found("go", "Go 1.26 or later builds the OPA program: install it from go.dev/dl")
     progress("building the OPA program with Go (the first time some minutes)")
     target = _CACHE / "opa-decisions"
     _built([go, "build", "-trimpath", "-o", str(target), "."], _HERE / "opa", "Go could not build the OPA program")
-    return target
+    return [str(target)]
 
 
-PEERS: Mapping[str, Callable[[Progress], Path]] = {"opa": _opa}
-"""Each builds its program and says where it is; raises `MissingPrerequisite` where it cannot."""
+def _cedar(progress: Progress) -> Command:
+    python = environment("cedar", "Cedar", progress)
+    return [str(python), "-I", str(FRAMEWORKS / "cedar_decisions.py")]
+
+
+PEERS: Mapping[str, Callable[[Progress], Command]] = {"opa": _opa, "cedar": _cedar}
+"""Each makes its program and says how it is started; raises `MissingPrerequisite` where it cannot."""
 
 
 def _found(program: str, missing: str) -> str:

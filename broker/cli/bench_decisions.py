@@ -1,4 +1,4 @@
-"""`datanuts bench decisions`: what one decision of the compiled engine costs, and OPA beside it if asked."""
+"""`datanuts bench decisions`: what one decision of the compiled engine costs, and OPA and Cedar beside it if asked."""
 
 import argparse
 import asyncio
@@ -9,14 +9,16 @@ from broker.cli.bench_site import count, peers_among
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import machine, note, say, table
 
-_PEERS = ("opa",)
+_PEERS = ("opa", "cedar")
 
 
 def register(verbs: Any) -> None:
     """Add the verb to the parser of `datanuts bench`."""
     parser = verbs.add_parser("decisions", help="what a decision costs under 10, 300 and 10,000 agreements")
     parser.add_argument("--records", type=count, default=100_000, metavar="N", help="records (default 100000)")
-    parser.add_argument("--peers", type=partial(peers_among, _PEERS), default=(), metavar="NAMES", help="also opa")
+    parser.add_argument(
+        "--peers", type=partial(peers_among, _PEERS), default=(), metavar="NAMES", help="also opa, cedar: `opa,cedar`"
+    )
     parser.add_argument("--turns", type=count, default=3, metavar="N", help="turns of each beside peers (default 3)")
     parser.add_argument("--json", action="store_true", help="one JSON object per size, the growth, one per peer's form")
     parser.set_defaults(run=_decisions)
