@@ -102,6 +102,7 @@ class Batch:
         "_receipted",
         "_records",
         "_tables",
+        "_times",
         "_today",
         "_turned",
         "_turned_at",
@@ -126,6 +127,7 @@ class Batch:
         self._product = f"{plans[0].agreement.source}/{plans[0].agreement.product}" if plans else ""
         self._now = now
         self._today = belgian_day(now)
+        self._times = 1
         self._records = 0
         self._receipted = 0
         self._hits: dict[Bucket, int] = {}
@@ -138,13 +140,15 @@ class Batch:
         kind: Kind,
         papers: Papers = NO_PAPERS,
         appended: int = FOREVER,
+        times: int = 1,
     ) -> Decided:
         """Receipted decisions on one record as (plan index, decision), in plan order; do not change the answer.
 
         `before` is None for a subject without a previous record, `after` for a deletion; `kind` is the record's own;
-        `appended` is when it entered the log (ms; later than now counts as now).
+        `appended` is when it entered the log (ms; later than now counts as now); it counts as `times` records.
         """
-        self._records += 1
+        self._times = times
+        self._records += times
         if papers.replaced and self._product in papers.replaced:
             return _NOTHING
         if before is None or papers is not NO_PAPERS or before[0] != after:
@@ -153,7 +157,7 @@ class Batch:
             found = self._unchanged(after, before[1], kind)
         if before is not None and before[1] < self._turned_at:
             found = self._since_amended(found, before, after, kind, papers, appended)
-        self._receipted += len(found)
+        self._receipted += len(found) * times
         return found
 
     def reconsider(
@@ -370,7 +374,7 @@ class Batch:
             decision = turn.decide(before.values, after, kind, appended)
             if plan.agreement.population.dossiers and after is not None and plan.where(after):
                 moved = (decision is None) - (plan.index not in decisions)
-                self._lacking[plan.index] = self._lacking.get(plan.index, 0) + moved
+                self._lacking[plan.index] = self._lacking.get(plan.index, 0) + moved * self._times
             decisions.pop(plan.index, None)
             if decision is not None:
                 decisions[plan.index] = decision
@@ -381,12 +385,12 @@ class Batch:
         plans: dict[Plan, None] = {}
         for bucket in buckets:
             if bucket.filed:
-                self._hits[bucket] = self._hits.get(bucket, 0) + 1
+                self._hits[bucket] = self._hits.get(bucket, 0) + self._times
             if bucket.filed_rest:
                 plans.update(dict.fromkeys(bucket.filed_rest))
         for plan in plans:
             if plan.where(after):
-                self._lacking[plan.index] = self._lacking.get(plan.index, 0) + 1
+                self._lacking[plan.index] = self._lacking.get(plan.index, 0) + self._times
 
     def _on_file(
         self, values: Values | None, at: int, after: Values | None, kind: Kind, papers: Papers, appended: int
@@ -405,7 +409,7 @@ class Batch:
             if decision is None:
                 continue
             if located[1]:
-                self._lacking[plan.index] = self._lacking.get(plan.index, 0) - 1
+                self._lacking[plan.index] = self._lacking.get(plan.index, 0) - self._times
             found.append((plan.index, decision))
         return tuple(found)
 

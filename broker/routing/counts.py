@@ -20,12 +20,12 @@ class Counts:
     withheld: Counter[tuple[str, str]] = field(default_factory=Counter)
     quarantine: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def decided(self, decision: Decision) -> None:
-        """Count one receipted decision."""
+    def decided(self, decision: Decision, times: int = 1) -> None:
+        """Count a receipted decision, on so many records."""
         if isinstance(decision, Release):
-            self.delivered[decision.agreement] += 1
+            self.delivered[decision.agreement] += times
         else:
-            self.withheld[decision.agreement, decision.reason.value] += 1
+            self.withheld[decision.agreement, decision.reason.value] += times
 
     def told_again(self, agreement: str) -> None:
         """Count one delivery of a record that was read again."""
