@@ -49,7 +49,7 @@ class Agreements(Negotiation):
 
         Nothing after the barriers goes, and where nothing was left nothing happens: to be called as often as one likes.
         """
-        async with self._steps:
+        async with self._turn(agreement):
             await self.control.read_to_head()
             entry = self._entry(agreement)
             gone, amended = entry.state in {State.REVOKED, State.ENDED}, entry.amends is not None
@@ -77,7 +77,7 @@ class Agreements(Negotiation):
     async def _stop(self, agreement: str, kind: FactType, step: Step, by: str, said: Said) -> Stopped:
         began = self.enforcement.monotonic()
         await self.control.read_to_head()
-        async with self._steps:
+        async with self._turn(agreement):
             entry = self._entry(agreement)
             again = step is Step.REVOKED and entry.state is State.REVOKED
             if not again:

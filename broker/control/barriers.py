@@ -5,7 +5,7 @@ Readers of one log can check the outcome: after the last barrier there is no rec
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 
 from broker.errors import KafkaUnavailable
 from broker.model import topics
-from broker.model.barrier import barrier, lane_barred
+from broker.model.barrier import Barrier, barrier, lane_barred
 from broker.model.record import header
 
 PATIENCE_S = 1.0
@@ -71,6 +71,9 @@ class Barriers:
         self._clients = clients
         self._lanes = lanes
         self._monotonic = monotonic
+        self._owed: dict[tuple[str, int], dict[int, Barrier]] = {}
+        """By call that waits (topic and epoch), the barriers by lane that it saw nowhere, and that nobody wrote in a lane's place."""
+        self._turns = [asyncio.Lock() for _ in range(lanes)]
 
     async def complete(
         self, topic: str, reason: str, epoch: int, *, since: int | None, began: float, version: int | None = None
@@ -86,6 +89,7 @@ class Barriers:
         fenced: set[int] = set()
         fencings = 0
         first_new: int | None = None
+        owed = self._owed[topic, epoch] = {lane: barrier(topic, lane, epoch, reason) for lane in range(self._lanes)}
         consumer = self._clients.consumer(None)
         try:
             await consumer.start()
@@ -102,6 +106,7 @@ class Barriers:
                     lane = lane_barred(record.key, record.headers, epoch=epoch)
                     if lane is not None:
                         found.setdefault(lane, record.offset)
+                        owed.pop(lane, None)
                         if since is None and record.offset == first > 0:
                             # The topic was emptied up to its last barrier: all were there, and nobody needs fencing.
                             return Stopped(found, (), (self._monotonic() - began) * 1000)
@@ -113,14 +118,17 @@ class Barriers:
                         "what was asked is in force, but not every lane has confirmed it: ask again, that goes on from here",
                         operator=f"no barrier of lanes {missing} after {fencings} fencings",
                     )
+                if fencings:  # what was written for a lane before did not reach the log
+                    owed.update((lane, barrier(topic, lane, epoch, reason)) for lane in missing)
                 async with asyncio.timeout(_FENCING_S):
-                    await self._fence(topic, missing, reason, epoch)
+                    await asyncio.gather(*map(self._fence, missing))
                 fenced.update(missing)
                 fencings += 1
                 deadline = self._monotonic() + _AGAIN_S
         except (KafkaError, TimeoutError) as error:
             raise KafkaUnavailable("a barrier could not be written", operator=type(error).__name__) from error
         finally:
+            self._owed.pop((topic, epoch), None)
             await consumer.stop()
         return Stopped(found, tuple(sorted(fenced)), (self._monotonic() - began) * 1000, first_new)
 
@@ -150,21 +158,27 @@ class Barriers:
             await consumer.stop()
         return None
 
-    async def _fence(self, topic: str, lanes: Iterable[int], reason: str, epoch: int) -> None:
-        await asyncio.gather(*(self._write(topic, lane, reason, epoch) for lane in lanes))
+    async def _fence(self, lane: int) -> None:
+        """Fence a lane's owner and write what it owes to everyone who waits for it now.
 
-    async def _write(self, topic: str, lane: int, reason: str, epoch: int) -> None:
-        key, value, headers = barrier(topic, lane, epoch, reason).row
-        # Its start aborts whatever the owner has open and fences all it may still send; the owner comes back by R1.
-        producer = self._clients.transactional_producer(topics.lane_transactional_id(lane))
-        try:
-            await producer.start()
-            async with producer.transaction():
-                await producer.send_and_wait(topic, value, key=key, partition=0, headers=list(headers))
-        except ProducerFenced:
-            return  # an owner opened the lane meanwhile (R1): it knows the fact and writes the barrier itself, if it lives
-        finally:
-            await producer.stop()
+        A fencing for each of them would fence the others', and an owner that just came back, as long as a storm lasts.
+        """
+        async with self._turns[lane]:
+            rows = [owed.pop(lane) for owed in self._owed.values() if lane in owed]
+            if not rows:
+                return  # written by who had the turn before
+            # Its start aborts whatever the owner has open and fences all it may still send; the owner comes back by R1.
+            producer = self._clients.transactional_producer(topics.lane_transactional_id(lane))
+            try:
+                await producer.start()
+                async with producer.transaction():
+                    for each in rows:
+                        key, value, headers = each.row
+                        await producer.send_and_wait(each.topic, value, key=key, partition=0, headers=list(headers))
+            except ProducerFenced:
+                return  # an owner opened the lane meanwhile (R1): it knows the facts and writes them itself, if it lives
+            finally:
+                await producer.stop()
 
 
 def _version_of(record: Any) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
+from weakref import WeakValueDictionary
 
 from broker.control.enforcement import Enforcement
 from broker.control.examination import Examined, examine, examine_present, narrower
@@ -57,7 +58,8 @@ class Negotiation:
     """Whether the installation holds synthetic persons only: `dev` signatures count nowhere else."""
     verify: VerifyDocument = not_verified_here
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _steps: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """By agreement, for as long as somebody holds or awaits it."""
 
     async def draft(self, document: Mapping[str, Any], by: str, **said: Unpack[Said]) -> AgreementEntry:
         """Keep a version that is being written, for its agency to request; only its form is checked. Raises `Invalid`."""
@@ -173,7 +175,7 @@ class Negotiation:
         An amendment takes the place of the version before it: returns once every lane delivers under it, and nothing
         remains in the topic that it would not release.
         """
-        async with self._steps:
+        async with self._turn(agreement):
             await self.control.read_to_head()
             entry = in_state(self._negotiable(agreement), {State.PUBLISHED})
             value = documents.agreement(entry.document)
@@ -194,6 +196,10 @@ class Negotiation:
                 await self.enforcement.retain(value)
             await self._calls_begun(agreement, self.enforcement.monotonic())
         return entry
+
+    def _turn(self, agreement: str) -> asyncio.Lock:
+        """What is done to one agreement in force is done one after the other; no agreement waits for another's lanes."""
+        return self._turns.setdefault(agreement, asyncio.Lock())
 
     async def _calls_begun(self, agreement: str, since: float) -> None:
         """Return when no webhook call, and no piece of a file, begins any more that was allowed before `since`, a monotonic instant."""

@@ -1,6 +1,7 @@
 """After the barriers nothing of an agreement is delivered, whoever routes or does not."""
 
 import asyncio
+from collections import Counter
 
 import httpx
 import pytest
@@ -93,6 +94,36 @@ async def test_without_routers_the_control_plane_writes_the_barriers(world) -> N
     await awake.route(world.topic, places)
     assert all(each.barrier for each in await world.delivered(gent))
     assert awake.withheld(gent) == {"REVOKED": 4}
+
+
+class Counted:
+    """Kafka clients that count the producers of each lane."""
+
+    def __init__(self, clients) -> None:
+        self._clients = clients
+        self.made: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._clients, name)
+
+    def transactional_producer(self, transactional_id: str) -> object:
+        self.made[transactional_id] += 1
+        return self._clients.transactional_producer(transactional_id)
+
+
+async def test_a_lane_that_is_silent_is_fenced_once_for_all_that_are_revoked_meanwhile(world) -> None:
+    held = [await world.agree("inwoners-gent"), await world.agree("statistiek-vlaanderen")]
+    barriers = world.services.agreements.enforcement.barriers
+    clients = barriers._clients
+    barriers._clients = counted = Counted(clients)
+    try:
+        stopped = await asyncio.gather(*(world.services.agreements.revoke(each, "test") for each in held))
+    finally:
+        barriers._clients = clients
+    lanes = set(range(world.site.lanes))
+    assert [set(each.barriers) for each in stopped] == [lanes, lanes]
+    assert set(counted.made.values()) == {1}
+    assert len(counted.made) == len(lanes)
 
 
 class Robbed:

@@ -1,5 +1,6 @@
 """Use-cases over a log in memory: what they did, in order, to the log, to Kafka, to keys and barriers."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -119,6 +120,8 @@ class Barriers:
     first_new: int | None = None
     left: First | None = None
     """What is in the topic when somebody looks."""
+    silent: set[str] = field(default_factory=set)
+    """Topics whose barriers never come."""
 
     async def first_delivery(self, topic: str) -> First | None:
         self.did.append(("look", topic))
@@ -129,6 +132,8 @@ class Barriers:
     ) -> Stopped:
         del began, version
         self.did.append(("barriers", topic, str(reason), epoch, since))
+        if topic in self.silent:
+            await asyncio.Event().wait()
         return Stopped({0: 20, 1: 23}, (), 5.0, self.first_new)
 
 

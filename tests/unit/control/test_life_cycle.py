@@ -1,5 +1,6 @@
 """Agreements over a log in memory: who may take which step, on what text, and in which order it takes effect."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from broker.model.facts import FactType
 from broker.model.lifecycle import Advice, AgreementEntry, Method, Signature, Step, Verdict
 from broker.model.registered import Organisation
 from broker.policy.protocol_text import agreed_text, text_hash
+from broker.testing import wait_until
 from tests.unit.control.room import CEILINGS, NOW, PURPOSES, Room, document, open_room
 
 GENT, SOURCE, AGENCY = "inwoners-gent", "rijksregister", "stad-gent"
@@ -330,6 +332,22 @@ async def test_a_revocation_is_fact_then_right_then_barriers_then_the_topic(room
         ("barriers", TOPIC, "revoked", epoch, None),
         ("empty", TOPIC, 0, 23),
     ]
+
+
+async def test_a_revocation_does_not_wait_for_the_lanes_of_another(room) -> None:
+    other = "inwoners-leuven"
+    for name in (GENT, other):
+        await bring_into_force(room.agreements, document(id=name), NOW)
+    room.agreements.enforcement.barriers.silent.add(TOPIC)
+    async with asyncio.TaskGroup() as going:
+        waiting = [going.create_task(room.agreements.revoke(GENT, SOURCE)) for _ in range(2)]
+        await wait_until(lambda: any(done[0] == "barriers" for done in room.did))
+        async with asyncio.timeout(5):
+            await room.agreements.revoke(other, SOURCE)
+        assert not any(each.done() for each in waiting)
+        assert room.did.count(FactType.AGREEMENT_REVOKED) == 2  # and GENT's second caller waits for its first
+        for each in waiting:
+            each.cancel()
 
 
 async def test_a_suspension_keeps_the_right_and_what_was_delivered(room) -> None:
