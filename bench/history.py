@@ -3,6 +3,7 @@
 A file per day in `bench/history/`; lines are added, never changed.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -17,7 +18,9 @@ from typing import Any
 from broker import kafka
 from broker.errors import ConfigError
 
-FOLDER = Path(__file__).parent / "history"
+_ROOT = Path(__file__).resolve().parents[1]
+_MEASURED = ("adapters", "bench", "broker", "policies", "schemas")
+FOLDER = _ROOT / "bench" / "history"
 
 
 def circumstances() -> Mapping[str, Any]:
@@ -35,9 +38,8 @@ def circumstances() -> Mapping[str, Any]:
     }
 
 
-def keep(lines: Iterable[Mapping[str, Any]], folder: Path = FOLDER) -> Path:
-    """Add lines to today's file; returns it."""
-    about = circumstances()
+def keep(lines: Iterable[Mapping[str, Any]], about: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+    """Add lines that were measured under these circumstances to their day's file; returns it."""
     path = folder / f"{about['at'][:10]}.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
@@ -58,18 +60,21 @@ def kept(paths: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
 
 
 def _commit() -> str | None:
-    """The checkout's, with `+` where files differ from it; None outside of one."""
-    here = Path(__file__).parent
+    """The checkout's, with `+` and a digest of the difference where the measured code is not it; None outside of one."""
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return None
+    paths = (*(f"{_ROOT / name}" for name in _MEASURED), f":!{FOLDER}")
+    differing = _git("diff", "HEAD", "--binary", "--", *paths)
+    return f"{commit}+{hashlib.sha256(differing.encode()).hexdigest()[:8]}" if differing else commit
 
-    def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words
-        return done.stdout.strip() if done.returncode == 0 else None
 
+def _git(*arguments: str) -> str | None:
     try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        return None if commit is None else f"{commit}{'+' if git('status', '--porcelain', '-uno') else ''}"
+        done = subprocess.run(["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words
     except OSError:
         return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _kafka() -> str | None:

@@ -1,7 +1,8 @@
 """The bench matrix: every cell several times, in another order each time, each run in a process of its own.
 
 A machine grows slower and faster while it is measured: the order is shuffled so that no cell always comes first, and
-each run has its own baseline beside it. A cell that fails is told with the others.
+each run has its own baseline beside it. A cell that fails is told with the others. Runs that were finished before, as a
+journal tells them, are not repeated.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,34 @@ from broker.kafka import leash
 _LONGEST_S = 3600.0
 _LONGEST_LINE = 300
 Progress = Callable[[str], None]
+Run = Callable[[Cell, Path, Path], Awaitable[Mapping[str, Any]]]
+"""Runs a cell once, in a folder of its own or of its place, with a log; raises `RuntimeError`, `TimeoutError` or `ValueError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One run of one cell: what it gave, or what made it fail."""
+
+    cell: str
+    run: int
+    found: Mapping[str, Any] | None = None
+    failure: str | None = None
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Every field; `of` gives an equal value back."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "Finished":
+        """What a JSON object states; raises `TypeError` and `ValueError`."""
+        run = cls(**told)
+        if (run.found is None) == (run.failure is None):
+            raise ValueError("a run gave something, or failed")
+        return run
+
+
+def _unkept(_: Finished) -> None:
+    """Nobody asked for a journal."""
 
 
 @dataclass(slots=True)
@@ -72,11 +101,28 @@ def order(cells: Sequence[Cell], runs: int, seed: int) -> Sequence[tuple[int, Ce
     return found
 
 
-async def measure(cells: Sequence[Cell], *, runs: int, seed: int, progress: Progress) -> Sequence[Result]:
-    """Run all of them; a cell that failed twice is not tried again."""
-    results = {cell.name: Result(cell) for cell in cells}
+async def measure(
+    cells: Sequence[Cell],
+    *,
+    runs: int,
+    seed: int,
+    progress: Progress,
+    finished: Sequence[Finished] = (),
+    keep: Callable[[Finished], None] = _unkept,
+    run: Run | None = None,
+) -> Sequence[Result]:
+    """Run all of them but those that gave something before, and keep each as it ends.
+
+    A cell that failed twice is not tried again. `run` runs a cell, by default in a process of its own.
+    """
+    results, run = {cell.name: Result(cell) for cell in cells}, run or _run
+    for each in finished:
+        if each.found is not None and each.run < runs:
+            results[each.cell].runs[each.run] = each.found
+    planned = [(number, cell) for number, cell in order(cells, runs, seed) if number not in results[cell.name].runs]
+    if len(planned) < runs * len(cells):
+        progress(f"{runs * len(cells) - len(planned)} of {runs * len(cells)} runs are there already")
     root = Path(tempfile.mkdtemp(prefix="datanuts-bench-matrix-"))
-    planned = order(cells, runs, seed)
     try:
         for done, (number, cell) in enumerate(planned, 1):
             result = results[cell.name]
@@ -86,11 +132,13 @@ async def measure(cells: Sequence[Cell], *, runs: int, seed: int, progress: Prog
             folder = root / (cell.place or f"{cell.name}-{number}")
             folder.mkdir(exist_ok=True)
             try:
-                found = await _run(cell, folder, root / f"{cell.name}-{number}.log")
+                found = await run(cell, folder, root / f"{cell.name}-{number}.log")
                 result.runs[number] = found
+                keep(Finished(cell.name, number, found=found))
                 progress(f"{cell.name}: {found['value']} {found['unit']}, ÷ baseline {found['ratio']}")
             except (RuntimeError, TimeoutError, ValueError) as error:
                 result.failures[number] = f"run {number + 1}: {error}"
+                keep(Finished(cell.name, number, failure=str(error)))
                 progress(f"{cell.name} failed: {error}")
                 shutil.rmtree(folder, ignore_errors=True)  # what it left may be half of an installation
     finally:

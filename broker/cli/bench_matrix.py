@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ def register(verbs: Any) -> None:
     )
     matrix.add_argument("--runs", type=count, default=5, metavar="N", help="runs of each cell (default 5)")
     matrix.add_argument("--seed", type=count, default=1, metavar="N", help="of the order (default 1)")
+    matrix.add_argument(
+        "--journal", type=Path, metavar="FILE", help="add each finished run at once, and go on where that file ends"
+    )
     matrix.add_argument("--out", type=Path, metavar="DIR", help="write results.jsonl and plots there")
     _kept_or_told(matrix)
     matrix.set_defaults(run=_matrix)
@@ -45,16 +49,23 @@ def _kept_or_told(parser: argparse.ArgumentParser) -> None:
 
 
 async def _matrix(given: argparse.Namespace) -> int:
-    from bench import history, matrix  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
+    from bench import history, journal, matrix  # noqa: PLC0415 - a measurement's code is loaded by a measurement only
     from bench.cells import cells  # noqa: PLC0415 - as above
     from bench.gallery import plots  # noqa: PLC0415 - as above
 
-    results = await matrix.measure(cells(given.cells), runs=given.runs, seed=given.seed, progress=note)
+    wanted, about = cells(given.cells), history.circumstances()
+    measured = partial(matrix.measure, wanted, runs=given.runs, seed=given.seed, progress=note)
+    if given.journal is None:
+        results = await measured()
+    else:
+        book = journal.opened(given.journal, wanted, seed=given.seed, about=about)
+        results = await measured(finished=book.finished, keep=book.keep)
     lines = matrix.as_lines(results)
+    if (now := history.circumstances()["commit"]) != about["commit"]:
+        note(f"the code changed while it was measured, from {about['commit']} to {now}: these figures are of both")
     if given.keep:
-        note(f"added to {history.keep(lines)}")
+        note(f"added to {history.keep(lines, about)}")
     if given.out is not None:
-        about = history.circumstances()
         _write(given.out, "results.jsonl", "".join(f"{json.dumps({**about, **line})}\n" for line in lines))
         for name, text in plots([{**about, **line} for line in lines]).items():
             _write(given.out, name, text)
@@ -73,6 +84,7 @@ async def _soak(given: argparse.Namespace) -> None:
     from bench import history, soak  # noqa: PLC0415 - as above
     from bench.gallery import soak_plots  # noqa: PLC0415 - as above
 
+    about = history.circumstances()
     async with fresh_installation() as here:
         figures = await soak.measure(
             here,
@@ -84,9 +96,9 @@ async def _soak(given: argparse.Namespace) -> None:
         )
     found = figures.as_json()
     if given.keep:
-        note(f"added to {history.keep([{'soak': found}])}")
+        note(f"added to {history.keep([{'soak': found}], about)}")
     if given.out is not None:
-        _write(given.out, "soak.json", f"{json.dumps({**history.circumstances(), 'soak': found})}\n")
+        _write(given.out, "soak.json", f"{json.dumps({**about, 'soak': found})}\n")
         for name, text in soak_plots(found).items():
             _write(given.out, f"soak-{name}", text)
     if given.json:

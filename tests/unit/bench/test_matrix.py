@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cells import ALL, GROUPS, QUICK, Cell, Kind, cell_of, cells
-from bench.history import keep, kept
+from bench.history import circumstances, keep, kept
 from bench.matrix import Result, as_lines, order
 from broker.errors import ConfigError
 
@@ -67,8 +67,9 @@ def test_a_cell_that_always_failed_is_told_with_the_others() -> None:
 
 
 def test_kept_lines_say_what_they_were_measured_on(tmp_path: Path) -> None:
-    path = keep([{"cell": {"name": "a"}}, {"cell": {"name": "b"}}], tmp_path)
-    keep([{"cell": {"name": "c"}}], tmp_path)
+    about = circumstances()
+    path = keep([{"cell": {"name": "a"}}, {"cell": {"name": "b"}}], about, tmp_path)
+    keep([{"cell": {"name": "c"}}], about, tmp_path)
     lines = kept([tmp_path])
     assert [line["cell"]["name"] for line in lines] == ["a", "b", "c"]
     assert lines == kept([path])
