@@ -7,6 +7,7 @@ writers won. Documents stay documents here (JSON objects): `policy.documents` tu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from broker.model.adapter_certificates import CertificateBook
@@ -102,6 +103,9 @@ _DECIDES_NOTHING = (
 )
 """Facts after which every decision is what it was before: no router compiles anew."""
 
+_STOPS = frozenset({FactType.AGREEMENT_SUSPENDED, FactType.AGREEMENT_REVOKED, FactType.AGREEMENT_ENDED})
+"""Facts after which every decision under another agreement is what it was before."""
+
 
 @dataclass(slots=True)
 class ControlState:
@@ -137,6 +141,8 @@ class ControlState:
     seal_keys: SealKeyBook = field(default_factory=SealKeyBook)
     raw: RawBook = field(default_factory=RawBook)
     lives: LifeBook = field(default_factory=LifeBook)
+    _others_epoch: int = -1
+    """The policy epoch, but for stops."""
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
 
@@ -172,6 +178,16 @@ class ControlState:
     def events(self) -> Sequence[Event]:
         """Every step that any agreement took, by epoch."""
         return self._book.events
+
+    def stopped_since(self, epoch: int) -> frozenset[str] | None:
+        """Agreements that steps were taken on after `epoch`; None where a fact since may have changed decisions under others.
+
+        Where nothing is decided under one of them, a decision at `epoch` is what it would be now.
+        """
+        if self._others_epoch > epoch:
+            return None
+        since = takewhile(lambda event: event.transition.epoch > epoch, reversed(self.events))
+        return frozenset(event.agreement for event in since)
 
     def versions_of(self, agreement: str) -> dict[int, AgreementEntry]:
         """Every version of an agreement by number, in order; empty where there is none."""
@@ -218,6 +234,7 @@ class ControlState:
             self.versions[fact.aggregate] = fact.expects + 1
             if fact.type not in _DECIDES_NOTHING:
                 self.policy_epoch = offset
+                self._others_epoch = self._others_epoch if fact.type in _STOPS else offset
         return accepted
 
     def _change(self, offset: int, fact: Fact) -> bool:

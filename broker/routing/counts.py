@@ -35,6 +35,10 @@ class Counts:
         """Count one poison record."""
         self.quarantine[topic, reason] += 1
 
+    def agreements(self) -> frozenset[str]:
+        """Agreements under which something was decided."""
+        return frozenset({*self.delivered, *self.again, *(name for name, _ in self.withheld)})
+
     def routed(self, plan: TopicPlan, counted: engine.Counts) -> None:
         """Count one topic's share of a batch, with what is counted but never receipted."""
         self.records += counted.records
@@ -53,7 +57,7 @@ class Counts:
         """JSON object: `{records, agreements: {id: {delivered, again, withheld: {reason: n}}}, quarantined: {topic: {code: n}}}`."""
         agreements: dict[str, Any] = {
             name: {"delivered": self.delivered[name], "again": self.again[name], "withheld": {}}
-            for name in sorted({*self.delivered, *self.again, *(name for name, _ in self.withheld)})
+            for name in sorted(self.agreements())
         }
         for (agreement, reason), number in self.withheld.items():
             agreements[agreement]["withheld"][reason] = number

@@ -290,14 +290,23 @@ class Lane:
         self._began_ms = self.clock_ms()
         return Checkpoint(self._producer, timestamp_ms=knowledge.instant.at_ms // 1000 * 1000)
 
-    async def commit(self, work: Checkpoint, batch: Batch, knowledge: Knowledge) -> bool:
-        """Commit the batch under `knowledge`; False if the policy moved on meanwhile and it must be decided again."""
+    async def commit(self, work: Checkpoint, batch: Batch, knowledge: Knowledge, decided: Collection[str]) -> bool:
+        """Commit the batch under `knowledge`; False if the policy moved on meanwhile and it must be decided again.
+
+        `decided`: the agreements under which it decides anything. Where others only were stopped meanwhile, it would be
+        decided as it was; in a storm of revocations a lane that began anew at each of them would end no batch in time.
+        """
 
         async def still_current() -> bool:
             await self.control.read_to_head()
             if not self.control.fresh():
                 raise Stale("this worker's heartbeat did not come back in time")
-            return self.control.state.policy_epoch == knowledge.policy_epoch
+            state, replay = self.control.state, knowledge.slice.replay if knowledge.slice is not None else None
+            if state.policy_epoch == knowledge.policy_epoch:
+                return True
+            stopped = state.stopped_since(knowledge.policy_epoch)
+            told = {*decided, *(() if replay is None else (replay.agreement,))}
+            return stopped is not None and stopped.isdisjoint(told)
 
         self._resize(batch.size, self.clock_ms() - self._began_ms)
         reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}

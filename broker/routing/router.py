@@ -69,7 +69,7 @@ class Router:
             for barrier in knowledge.barriers:
                 work.output(barrier.topic, 0).append(barrier.row)
             fault_point(FaultPoint.DECIDED)
-            if await self._lane.commit(work, part, knowledge):
+            if await self._lane.commit(work, part, knowledge, counts.agreements()):
                 self._lane.absorb(part, changes, knowledge)
                 self._counts.add(counts)
                 committed = not waits

@@ -1,5 +1,6 @@
 """Every delivery has its receipt and every receipt its delivery, in the transaction that moved the lane on (R5)."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,10 +24,10 @@ class Interrupted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._lane, name)
 
-    async def commit(self, work: Any, batch: Any, knowledge: Any) -> bool:
+    async def commit(self, work: Any, batch: Any, knowledge: Any, decided: Any) -> bool:
         if batch.records:
             await self._happens(knowledge)
-        return bool(await self._lane.commit(work, batch, knowledge))
+        return bool(await self._lane.commit(work, batch, knowledge, decided))
 
 
 async def test_receipts_are_deliveries_and_receipted_withholds(world) -> None:
@@ -152,3 +153,28 @@ async def test_an_outdated_decision_is_made_again(world) -> None:
     epochs = {receipt["epoch"] for receipt in await world.receipts() if receipt["lane"] == number}
     assert min(epochs) > tried[0]
     assert router.counts.delivered[gent] == 3
+
+
+async def test_a_stop_has_only_that_made_again_which_is_decided_under_the_same_agreement(world) -> None:
+    gent, other = await world.agree("inwoners-gent"), await world.agree("inwoners-leuven")
+    router = await world.router()
+    tried: list[str] = []
+    for stopped in (other, gent):
+        places = await world.publish(*world.people(1, GENT))
+        (number, _) = places[0]
+        stopping: list[asyncio.Task[Any]] = []
+
+        async def meanwhile(knowledge, stopped=stopped, stopping=stopping) -> None:
+            tried.append(stopped)
+            if not stopping:
+                stopping.append(asyncio.create_task(world.services.agreements.suspend(stopped, "test")))
+                await wait_until(lambda: world.site.control.state.policy_epoch > knowledge.policy_epoch)
+
+        router.routers[number] = Router(Interrupted(router.lanes[number], meanwhile), router.counts)
+        async with router.running():
+            await wait_until(lambda places=places: router.routed(world.topic, places))
+            await stopping[0]
+        router.routers[number] = Router(router.lanes[number], router.counts)
+    assert tried == [other, gent, gent]
+    assert [each.kind for each in await world.delivered(gent) if not each.barrier] == ["initial"]
+    assert router.withheld(gent) == {"SUSPENDED": 1}

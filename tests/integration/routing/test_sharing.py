@@ -79,7 +79,7 @@ async def test_two_owners_of_one_lane_are_one_too_many(world) -> None:
     work = stalled.lanes[lane].checkpoint(knowledge)
     work.output(topics.delivery(world.agency(gent), gent), 0).append((b"late", b"late", []))
     with pytest.raises(Fenced):
-        await stalled.lanes[lane].commit(work, batch, knowledge)
+        await stalled.lanes[lane].commit(work, batch, knowledge, {gent})
     assert await world.kinds(gent) == ["initial"]
 
 

@@ -335,6 +335,21 @@ def test_nothing_before_an_activation_makes_routers_compile_anew() -> None:
     assert log.state.policy_epoch == log.state.epoch
 
 
+def test_a_stop_changes_decisions_under_its_own_agreement_only_and_anything_else_may_change_others() -> None:
+    log = Log().done(*TO_ACTIVE)
+    active = log.state.policy_epoch
+    assert log.state.stopped_since(active) == frozenset()
+    log.done(SUSPENDED)
+    assert log.state.stopped_since(active) == {"gent"}
+    suspended = log.state.policy_epoch
+    assert log(F.PURPOSES, {"purposes": []})
+    log.done(REVOKED)
+    assert log.state.stopped_since(active) is None
+    assert log.state.stopped_since(suspended) is None
+    assert log.state.stopped_since(suspended + 1) == {"gent"}
+    assert log.state.stopped_since(log.state.policy_epoch) == frozenset()
+
+
 def test_the_history_tells_who_when_why_and_in_which_function() -> None:
     log = Log().done(
         (F.AGREEMENT_REQUESTED, request() | {"why": "Nieuwe taak.", "function": "dienst Burgerzaken"}, AGENCY)
