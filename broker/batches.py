@@ -7,6 +7,10 @@ from typing import Any, Protocol
 from aiokafka.errors import IllegalOperation
 
 from broker.model.record import Headers
+from broker.native.records import PackedBatch
+
+MAX_BATCH_BYTES = 1 << 20
+"""Largest record batch: just below Kafka's default `message.max.bytes` (1 048 588)."""
 
 Row = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of one record."""
@@ -31,22 +35,31 @@ class Packed:
         self._producer = producer
         self._timestamp_ms = timestamp_ms
         self._full: list[Any] = []
-        self._batch = producer.create_batch()
+        self._batch: Any = None
 
     def append(self, row: Row) -> None:
         """Take a row, behind those before it."""
         key, value, headers = row
+        if self._batch is None:
+            self._batch = self._producer.create_batch()
         if self._batch.append(key=key, value=value, timestamp=self._timestamp_ms, headers=headers) is None:
             self._full.append(self._batch)
             self._batch = self._producer.create_batch()
             self._batch.append(key=key, value=value, timestamp=self._timestamp_ms, headers=headers)
+
+    def extend(self, room: memoryview, records: int) -> None:
+        """Take a batch that was packed elsewhere, with room for its header, behind the rows before it."""
+        if self._batch is not None:
+            self._full.append(self._batch)
+            self._batch = None
+        self._full.append(PackedBatch(room, records, timestamp_ms=self._timestamp_ms))
 
     async def send(self, topic: str, partition: int) -> list[asyncio.Future[Any]]:
         """Queue them in their order; one answer per batch, to be awaited before anything is committed.
 
         Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
         """
-        batches = [*self._full, self._batch] if self._batch.record_count() else self._full
+        batches = self._full if self._batch is None else [*self._full, self._batch]
         return [await _queued(self._producer, batch, topic, partition) for batch in batches]
 
 

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, SaslAuthenticationFailed
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import TopicPartition
 
+from broker.batches import MAX_BATCH_BYTES
 from broker.errors import KafkaUnavailable, Unauthenticated
 from broker.kafka import header_names
 from broker.kafka.closing import ClosingConsumer, ClosingProducer
@@ -31,9 +32,6 @@ TRANSACTION_TIMEOUT_MS = 10_000
 
 SESSION_TIMEOUT_MS = 4_000
 """A dead router is noticed after this; longer than any batch keeps the event loop busy."""
-
-MAX_BATCH_BYTES = 1 << 20
-"""Largest record batch: just below Kafka's default `message.max.bytes` (1 048 588)."""
 
 _FETCH_BYTES = 4 << 20
 _READ_BYTES = 1 << 16

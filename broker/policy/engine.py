@@ -80,6 +80,12 @@ class Engine:
         """A batch of decisions at the instant `now` (ms); its cost does not depend on the number of plans."""
         return Batch(self._tables, self._everyone, self._filed, self.plans, now, self._turned)
 
+    def instants(self) -> Sequence[int]:
+        """The instants between which it makes no difference when a subject without papers was told, sorted."""
+        versions = (version for plan in self.plans for version in (plan, *(former for _, former in plan.formers)))
+        found = {at for plan in versions for at in (plan.start, plan.end, plan.activated, plan.amended)}
+        return sorted(found.union(until for plan in self.plans for until, _ in plan.formers))
+
     def decide(
         self, before: Previous | None, after: Values | None, kind: Kind, now: int, papers: Papers = NO_PAPERS
     ) -> Decided:

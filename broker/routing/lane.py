@@ -19,10 +19,10 @@ from broker.model.control_state import ControlState
 from broker.model.notice import Notice
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous
-from broker.routing.backfill import Progress
+from broker.routing.backfill import Progress, Reach
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
-from broker.routing.lane_state import Absorbed, LaneState
+from broker.routing.lane_state import Absorbed, LaneState, Row
 from broker.routing.looks import Held, LastRecords, aged, held, looks
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
@@ -278,12 +278,16 @@ class Lane:
     def _remembered(
         self, topic: str, keys: Collection[bytes], progress: Progress | None = None
     ) -> Mapping[bytes, Previous]:
-        reach = (progress or self._rereading.progress.get(topic, Progress())).reach
+        reach = self.reach(topic, progress)
         found, latest = self.state.read(topic, keys), max(reach.at_ms, reach.whole_ms)
         for key, known in found.items():
             if known.at < latest:
                 found[key] = reach.told(known)
         return found
+
+    def reach(self, topic: str, progress: Progress | None = None) -> Reach:
+        """How far agreements were told of a topic's subjects otherwise than by their records."""
+        return (progress or self._rereading.progress.get(topic, Progress())).reach
 
     def checkpoint(self, knowledge: Knowledge) -> Checkpoint:
         """A new unit of work, whose outputs carry the batch's whole second as timestamp; a turn begins with it."""
@@ -334,9 +338,13 @@ class Lane:
             self._size = max(FEWEST, min(fitting, self._size * 4, MOST))
 
     def absorb(
-        self, batch: Batch, changes: Mapping[str, Mapping[bytes, Previous | None]], knowledge: Knowledge
+        self,
+        batch: Batch,
+        changes: Mapping[str, Mapping[bytes, Previous | None]],
+        rows: Mapping[str, Sequence[Row]],
+        knowledge: Knowledge,
     ) -> None:
-        """Remember a committed batch; `changes` of a topic without records are a retry's."""
+        """Remember a committed batch, by subject or as rows of the state; `changes` of a topic without records are a retry's."""
         self.subjects.settle(knowledge.causes, knowledge.instant.at_ms)
         if knowledge.retried is not None and knowledge.plans[knowledge.retried.topic].outlets:
             topic, epoch = knowledge.retried.topic, knowledge.retried.retry.epoch
@@ -348,7 +356,7 @@ class Lane:
                 topic: {record.key: record.offset for record in batch.records[topic] if record.value is None}
                 for topic in watched
             }
-            self.state.write({topic: changes[topic] for topic in watched}, positions, deletions)
+            self.state.write({topic: changes[topic] for topic in watched}, positions, deletions, rows)
 
     def idle(self, knowledge: Knowledge) -> bool:
         """Whether there is nothing to commit but records; once a day the positions, so that the broker never expires them."""

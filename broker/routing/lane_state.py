@@ -4,16 +4,17 @@ Derived data: it can be rebuilt from the compacted source topic, so it is writte
 thrown away when it is damaged. Only the instants of the decisions are not in that topic: they outlive a change of paths.
 It is personal data: the file is created with mode 0600.
 
-Every routed record is read and written here, so what is done per subject is done in C: its `Entry` lies in the form of
-`marshal` (only ever read from this file) under the 16 bytes that its lane key spells.
+Every routed record is read and written here, so what is done per subject is done in C. Under the 16 bytes that its lane
+key spells lie two numbers, then its values in the form of `marshal` (only ever read from this file), nothing where it was
+deleted. The native core reads and writes these entries as they are.
 """
 
 import json
 import marshal
+import struct
 from binascii import hexlify, unhexlify
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +24,7 @@ from broker.model.keyed import DIGEST_BYTES
 from broker.policy.engine import Previous
 from broker.routing.derived_map import DerivedMap, Table, Transaction
 
-_FORMAT = 4
+_FORMAT = 5
 """Files of another format are thrown away."""
 
 _MARSHAL = 2
@@ -32,11 +33,14 @@ _MARSHAL = 2
 _CHUNK = 10_000
 _HEX = frozenset(b"0123456789abcdef")
 
+_HEAD = struct.Struct("=qq")
+"""Instant of the decision and offset of the record, before the values."""
+
 Entry = tuple[tuple[bytes, ...] | None, int, int]
 """Values (None: deleted, or forgotten), instant of the decision, offset of the record."""
 
-_loaded: Callable[[bytes], Entry] = marshal.loads
-_previous: Callable[[Entry], Previous] = partial(tuple.__new__, Previous)
+Row = tuple[bytes, bytes]
+"""Packed key and entry of a subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +89,29 @@ class LaneState:
             more = cursor.first()
             while more:
                 chunk = list(islice(cursor.iternext(), _CHUNK))
-                rows = [(key, marshal.dumps((None, *_loaded(entry)[1:]), _MARSHAL)) for key, entry in chunk]
+                rows = [(key, entry[: _HEAD.size]) for key, entry in chunk]
                 transaction.cursor(table).putmulti(rows)
                 more = cursor.set_range(chunk[-1][0]) and cursor.next()
             self._keep(transaction, topic, _Position(latest=self._position(transaction, topic).latest))
 
     def read(self, topic: str, keys: Collection[bytes]) -> dict[bytes, Previous]:
         """Last known values of the subjects `keys`; subjects never seen or deleted are absent, and what is no lane key."""
+        return {hexlify(key): _previous(entry) for key, entry in self.rows(topic, _packed(keys)) if entry[_HEAD.size :]}
+
+    def rows(self, topic: str, packed: Sequence[bytes]) -> Sequence[Row]:
+        """What is kept of subjects, deleted ones too, by their packed keys, which are sorted."""
         table = self._table(topic)
         with self._file.read() as transaction:
-            found = transaction.cursor(table).getmulti(_packed(keys))
-        return {hexlify(key): known for key, entry in found if (known := _previous(_loaded(entry)))[0] is not None}
+            found: Sequence[Row] = transaction.cursor(table).getmulti(packed)
+        return found
 
     def all(self, topic: str) -> Iterator[tuple[bytes, Previous]]:
         """Every subject of a topic, as it was at the first; in the order of their keys."""
         table = self._table(topic)
         with self._file.read() as transaction:
             for key, entry in transaction.cursor(table):
-                known = _previous(_loaded(entry))
-                if known.values is not None:
-                    yield hexlify(key), known
+                if entry[_HEAD.size :]:
+                    yield hexlify(key), _previous(entry)
 
     def newest(self, topic: str, key: bytes) -> int:
         """Offset of the last record of a subject that was routed, a deletion included; -1 where there was none."""
@@ -137,10 +144,12 @@ class LaneState:
         changes: Mapping[str, Mapping[bytes, Previous | None]],
         positions: Iterable[Absorbed],
         deletions: Mapping[str, Mapping[bytes, int]] = MappingProxyType({}),
+        rows: Mapping[str, Sequence[Row]] = MappingProxyType({}),
     ) -> None:
         """Absorb committed records up to `positions`: `changes[topic][key]` is the new state of a subject, None = deleted.
 
-        `deletions`: at which offsets, where it matters.
+        `deletions`: at which offsets, where it matters. `rows`: other subjects' new entries as they are, no instant of which
+        is before the one that was kept of the subject, or after those of `changes` and what the topic had.
 
         A topic that is further already, or kept for other paths, is left as it is: an owner that was fenced meanwhile
         may come late, and the present one reads the gap again by itself. Instants never go back.
@@ -154,6 +163,9 @@ class LaneState:
                     continue
                 if subjects := changes.get(to.topic):
                     latest = _put(transaction, tables[to.topic], subjects, deletions.get(to.topic, {}), latest)
+                if ready := rows.get(to.topic):
+                    transaction.cursor(tables[to.topic]).putmulti(ready)
+                    latest = max(latest, *(_HEAD.unpack_from(entry)[0] for _, entry in ready))
                 self._keep(transaction, to.topic, _Position(to.next, paths, held.retried, latest))
 
     def _table(self, topic: str) -> Table:
@@ -187,7 +199,7 @@ def _put(
         # Only then may what is kept be later: that is a replay, or a deletion, which has no instant of its own.
         known = _stored(transaction, table, changes)
         entries = [(key, _settled(now, known.get(key), places.get(key, -1))) for key, now in changes.items()]
-    rows = [(unhexlify(key), marshal.dumps(tuple(entry), _MARSHAL)) for key, entry in entries]
+    rows = [(unhexlify(key), packed_entry(entry[1], entry[2], packed_values(entry[0]))) for key, entry in entries]
     rows.sort()
     transaction.cursor(table).putmulti(rows)
     return max(latest, max(instants, default=latest))
@@ -204,6 +216,32 @@ def _settled(now: Previous | None, held: Entry | None, place: int) -> Entry:
 def _stored(transaction: Transaction, table: Table, keys: Collection[bytes]) -> Mapping[bytes, Entry]:
     found = transaction.cursor(table).getmulti(_packed(keys))
     return {hexlify(key): _loaded(entry) for key, entry in found}
+
+
+def packed_values(values: tuple[bytes, ...] | None) -> bytes:
+    """Values as an entry has them."""
+    return b"" if values is None else marshal.dumps(values, _MARSHAL)
+
+
+def unpacked_values(values: bytes) -> tuple[bytes, ...]:
+    """Values by what `packed_values` made of them."""
+    found: tuple[bytes, ...] = marshal.loads(values)  # noqa: S302 - from our own file
+    return found
+
+
+def packed_entry(at: int, offset: int, values: bytes) -> bytes:
+    """What is kept of a subject; `values` as `packed_values` gives them."""
+    return _HEAD.pack(at, offset) + values
+
+
+def _loaded(entry: bytes) -> Entry:
+    at, offset = _HEAD.unpack_from(entry)
+    values = entry[_HEAD.size :]
+    return (unpacked_values(values) if values else None), at, offset
+
+
+def _previous(entry: bytes) -> Previous:
+    return Previous(unpacked_values(entry[_HEAD.size :]), *_HEAD.unpack_from(entry))
 
 
 def _packed(keys: Collection[bytes]) -> list[bytes]:

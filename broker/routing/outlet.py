@@ -10,9 +10,10 @@ from typing import NamedTuple, TypeVar
 
 from broker.batches import Row
 from broker.model import keyed
-from broker.model.decision import Departure, Kind, Reason, Release
+from broker.model.decision import Decision, Departure, Kind, Reason, Release
 from broker.model.receipt import released, withheld
 from broker.model.record import CONTENT_TYPE, EVENT_NAMESPACE, Headers
+from broker.native.packing import MOST_PSEUDONYMS, Cut, Told
 from broker.schema.guard import Offsets
 from broker.schema.narrowing import leave_out
 from broker.schema.projection import Projection
@@ -48,6 +49,7 @@ class Outlet:
     projection: Projection
     pseudonym_epoch: int | None = None
     """Of the key behind its pseudonyms; None where it has none."""
+    pseudonym_key: bytes | None = field(default=None, repr=False)
     follow: Callable[[bytes, bytes], bytes] | None = None
     """Body and root identifier to the body with the root's pseudonym; None where the subject has none."""
     constants: dict[Kind, tuple[tuple[str, bytes], ...]] = field(init=False)
@@ -97,8 +99,7 @@ class Outlet:
             ("traceparent", b"00-" + identifier_hex + b"-" + identifier_hex[:16] + _SAMPLED),
         ]
         if kind is Kind.LEFT_POPULATION:
-            departure = decision.departure or Departure.RECORD_CHANGED
-            headers.append(("ce_reason", departure.value.encode()))
+            headers.append(_departure(decision))
             value = None
         else:
             cut = self.projection.cut(source.value, source.offsets, batch.day, decision.reference)
@@ -109,11 +110,34 @@ class Outlet:
             value = self.frame + cut
         return (self.rename(source.key), value, headers), self.release_leaves[kind] + identifier
 
+    @property
+    def cut(self) -> Cut | None:
+        """Its delivery as the native core makes it; None where it cannot."""
+        plain = self.projection.plain
+        if plain is None or len(plain.pseudonyms) > MOST_PSEUDONYMS or (plain.pseudonyms and not self.pseudonym_key):
+            return None
+        return Cut(self.topic, self.frame, plain, self.pseudonym_key)
+
+    def told(self, decision: Decision, kind: Kind) -> Told:
+        """What a decision on a record of this kind makes, for a subject without papers; the twin of `deliver`."""
+        if not isinstance(decision, Release):
+            return Told(self.key, self.withhold_leaves[decision.reason, kind], released=False)
+        first, leaf = self.constants[decision.kind], self.release_leaves[decision.kind]
+        if decision.kind is not Kind.LEFT_POPULATION:
+            return Told(self.key, leaf, released=True, cut=self.cut, first=first)
+        last = [_departure(decision)]
+        return Told(self.key, leaf, released=True, cut=self.cut, first=first, last=last, valueless=True)
+
     def _without(self, keys: frozenset[str]) -> Callable[[bytes], bytes]:
         """What leaves these fields out; the combinations in use are few."""
         if keys not in self._narrowed:
             self._narrowed[keys] = leave_out(self.projection.egress, keys)
         return self._narrowed[keys]
+
+
+def _departure(decision: Release) -> tuple[str, bytes]:
+    departure = decision.departure or Departure.RECORD_CHANGED
+    return "ce_reason", departure.value.encode()
 
 
 class Source(NamedTuple):

@@ -191,6 +191,7 @@ class Plans:
             frame=wire_header(entry.egress_schema_id),
             projection=projection,
             pseudonym_epoch=epoch if pseudonyms else None,
+            pseudonym_key=k_pseudonym,
             follow=follow_chain(projection.egress, own, k_pseudonym) if own and k_pseudonym else None,
         )
         self._outlets[entry.id, entry.version, epoch] = outlet

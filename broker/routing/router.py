@@ -17,9 +17,12 @@ from broker.model.keyed import coordinates, subject_references
 from broker.model.notice import NoticeReason
 from broker.model.quarantine_book import Outcome
 from broker.model.record import Headers, header, trace_id_of
+from broker.native.library import core
+from broker.native.packing import Frame
 from broker.policy.engine import Previous
 from broker.policy.papers import NO_PAPERS
 from broker.routing.backfill import Slice
+from broker.routing.bulk import FEWEST, Bulk, Remembered, Routed
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.counts import Counts
 from broker.routing.door import door
@@ -44,6 +47,7 @@ class Router:
     def __init__(self, lane: Lane, counts: Counts) -> None:
         self._lane = lane
         self._counts = counts
+        self._bulks: dict[str, Bulk] = {}
 
     async def step(self) -> int:
         """Route and commit what the lane has to offer now; returns the number of source records committed."""
@@ -56,7 +60,7 @@ class Router:
             part = Batch({}) if waits else batch
             if not part.records and self._lane.idle(knowledge):
                 return 0
-            counts, changes = Counts(), {}
+            counts, changes, rows = Counts(), {}, {}
             work = self._lane.checkpoint(knowledge)
             for look in knowledge.looks:
                 self._reconsider(look, knowledge, work, counts)
@@ -65,12 +69,14 @@ class Router:
             if knowledge.retried is not None:
                 changes[knowledge.retried.topic] = self._retry(knowledge.retried, knowledge, work, counts)
             for topic, records in part.records.items():
-                changes[topic] = self._route(knowledge.plans[topic], records, knowledge, work, counts)
+                routed = self._route_alike(knowledge.plans[topic], records, knowledge, work, counts)
+                rows[topic] = routed.rows
+                changes[topic] = self._route(knowledge.plans[topic], routed.rest, knowledge, work, counts)
             for barrier in knowledge.barriers:
                 work.output(barrier.topic, 0).append(barrier.row)
             fault_point(FaultPoint.DECIDED)
             if await self._lane.commit(work, part, knowledge, counts.agreements()):
-                self._lane.absorb(part, changes, knowledge)
+                self._lane.absorb(part, changes, rows, knowledge)
                 self._counts.add(counts)
                 committed = not waits
         observe(batch, lane=self._lane.number, decided_ms=knowledge.instant.at_ms, committed_ms=self._lane.clock_ms())
@@ -137,6 +143,22 @@ class Router:
             work.output(plan.quarantine, 0).append(note)
         return changes
 
+    def _route_alike(
+        self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
+    ) -> Routed:
+        """What the native core can take of a large batch; all is left over where there is no such core."""
+        native, lane, topic = core(), self._lane, plan.topic
+        if native is None or len(records) < FEWEST or not plan.outlets:
+            return Routed((), records)
+        bulk = self._bulks.get(topic)
+        if bulk is None or bulk.plan is not plan:
+            bulk = self._bulks[topic] = Bulk(native, plan, lane.number, lane.lanes, knowledge.keys.lane)
+        reach, state = lane.reach(topic, knowledge.progress.get(topic)), lane.state
+        remembered = Remembered(lambda keys: state.rows(topic, keys), reach, knowledge.subjects.touched)
+        head = _receipt_head(knowledge, topic, lane.number)
+        frame = Frame(topic, lane.number, 0, knowledge.instant.header, head, knowledge.keys.ledger)
+        return bulk.route(records, remembered, knowledge.instant, frame, work, counts)
+
     def _route(
         self,
         plan: TopicPlan,
@@ -188,7 +210,7 @@ class Router:
 
 def _receipts(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> Callable[..., Row]:
     """Function of offset, lane key, trace id and leaves to the row of a receipt, for one batch of one source topic."""
-    head = receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(topic, lane, run))
+    head = _receipt_head(knowledge, topic, lane, run)
     refer = subject_references(knowledge.keys.ledger)
 
     def write(offset: int, key: bytes, trace: bytes, leaves: Sequence[bytes]) -> Row:
@@ -196,6 +218,10 @@ def _receipts(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> Call
         return reference.hex().encode(), receipt.receipt(head, offset, reference, trace, leaves), _RECEIPT_HEADERS
 
     return write
+
+
+def _receipt_head(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> bytes:
+    return receipt.prefix(knowledge.receipt_frame, knowledge.coordinates(topic, lane, run))
 
 
 def _trace(record: Any) -> bytes:

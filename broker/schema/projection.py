@@ -37,6 +37,19 @@ class Projection:
 
     egress: str
     cut: Callable[[bytes, Offsets, str, str | None], bytes]
+    plain: "Plain | None" = None
+    """The cut as data, where it is as simple as that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A cut that joins stretches of a value, then pseudonyms of some of its texts: for whoever cuts by other means.
+
+    A span is the first cut point and the last; a pseudonym the slot of its text.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    pseudonyms: tuple[tuple[int, Field], ...]
 
 
 def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseudonym_key: bytes | None) -> Projection:
@@ -49,7 +62,7 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
     alike = _alike(
         schema, tuple(ReleasedField(each.path, each.transform, "", each.name, each.arguments) for each in fields)
     )
-    return Projection(alike.egress, alike.cutter(pseudonym_key))
+    return Projection(alike.egress, alike.cutter(pseudonym_key), alike.plain)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +76,7 @@ class _Alike:
     make: Callable[..., Callable[[bytes, Offsets, str, str | None], bytes]]
     derivations: tuple[Derive, ...]
     keyed: Mapping[int, tuple[ReleasedField, Field]]
+    plain: Plain | None
 
     def cutter(self, pseudonym_key: bytes | None) -> Callable[[bytes, Offsets, str, str | None], bytes]:
         """The cutter of one agreement."""
@@ -99,7 +113,16 @@ def _alike(schema: Schema, fields: tuple[ReleasedField, ...]) -> _Alike:
         make=execute(cutter.emitter, "make"),
         derivations=tuple(derivation(released, leaf, None) for released, leaf in leaves),
         keyed={place: each for place, each in enumerate(leaves) if each[0].transform is Transform.PSEUDONYM},
+        plain=_plain(cutter.spans(stretches), leaves, places),
     )
+
+
+def _plain(
+    spans: Sequence[tuple[int, int]] | None, leaves: Sequence[tuple[ReleasedField, Field]], places: Mapping[str, int]
+) -> Plain | None:
+    if spans is None or any(released.transform is not Transform.PSEUDONYM for released, _ in leaves):
+        return None
+    return Plain(tuple(spans), tuple((places[released.path], leaf) for released, leaf in leaves))
 
 
 def _checked(schema: Schema, fields: Sequence[ReleasedField]) -> tuple[list[str], list[ReleasedField]]:
@@ -154,20 +177,33 @@ class _Cutter:
 
     def parts(self, stretches: Sequence[Slot], points: Sequence[str]) -> list[str]:
         """Expressions of bytes; `points[i]` and `points[i + 1]` enclose stretch i."""
-        parts: list[str] = []
+        return [
+            f"b[{points[piece[0]]}:{points[piece[1]]}]"
+            if isinstance(piece, tuple)
+            else f"{self._items(stretches[piece])}(b, {points[piece]}, {points[piece + 1]})"
+            for piece in self._pieces(stretches)
+        ]
+
+    def spans(self, stretches: Sequence[Slot]) -> Sequence[tuple[int, int]] | None:
+        """First and last point of each run that is kept whole; None where part of a stretch is kept."""
+        pieces = list(self._pieces(stretches))
+        spans = [piece for piece in pieces if isinstance(piece, tuple)]
+        return spans if len(spans) == len(pieces) else None
+
+    def _pieces(self, stretches: Sequence[Slot]) -> Iterator[tuple[int, int] | int]:
+        """Runs of stretches that are kept whole, as their first and last point, and stretches of which a part is kept."""
         begin: int | None = None
         for place, stretch in enumerate(stretches):
             whole, some = self._keeps(stretch)
             if whole and begin is None:
                 begin = place
             if not whole and begin is not None:
-                parts.append(f"b[{points[begin]}:{points[place]}]")
+                yield begin, place
                 begin = None
             if some and not whole:
-                parts.append(f"{self._items(stretch)}(b, {points[place]}, {points[place + 1]})")
+                yield place
         if begin is not None:
-            parts.append(f"b[{points[begin]}:{points[len(stretches)]}]")
-        return parts
+            yield begin, len(stretches)
 
     def _keeps(self, stretch: Slot) -> tuple[bool, bool]:
         """Whether the whole stretch is kept, and whether any of it is."""

@@ -77,8 +77,7 @@ class Log:
         return dict(fastavro.schemaless_reader(BytesIO(value[5:]), parsed, None))
 
 
-@pytest.fixture
-def log() -> Log:
+def log_of_two() -> Log:
     """persoon.v1, under today's ceilings, with the agreements of Gent and of statistics."""
     made = Log()
     schema = (ROOT / "schemas" / f"{PERSON}.avsc").read_text()
@@ -91,6 +90,11 @@ def log() -> Log:
     made.agree("inwoners-gent")
     made.agree("statistiek-vlaanderen")
     return made
+
+
+@pytest.fixture
+def log() -> Log:
+    return log_of_two()
 
 
 @pytest.fixture
