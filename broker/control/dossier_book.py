@@ -1,16 +1,19 @@
 """The files in a log of dossiers, held in memory: a million must fit beside a lane's other work.
 
-A subject's files are one bytes value, which takes a quarter of what they take as objects and which the garbage collector
-passes over; a file becomes an object when somebody asks for it.
+A subject's files are one bytes value in a packed map, where a file takes some 100 bytes; it becomes an object when
+somebody asks for it.
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 
 from broker.control.dossier_records import Place, decode, file_of, key_of, place_of
 from broker.model.agreement import Dossier
+from broker.model.keyed import DIGEST_BYTES
+from broker.model.packed_map import PackedMap
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -27,7 +30,7 @@ class DossierBook:
     """
 
     def __init__(self) -> None:
-        self._files: dict[bytes, bytes] = {}
+        self._files = PackedMap(2 * DIGEST_BYTES)
         self._words: list[tuple[str, str]] = []  # agreement and capacity: few, so that a file holds a number for them
         self._numbers: dict[tuple[str, str], int] = {}
         self.count = 0
@@ -58,17 +61,34 @@ class DossierBook:
             kept.sort(key=self._rank)
             self._files[place.subject] = b"".join(kept)
         else:
-            self._files.pop(place.subject, None)
+            self._files.discard(place.subject)
         return place
 
     def of(self, subject: bytes) -> Sequence[Dossier]:
         """Files on the subject with this lane key, under whatever agreement; by agreement."""
         held = self._files.get(subject)
-        return () if held is None else tuple([self._unpacked(subject, entry) for entry in _entries(held)])
+        return () if held is None else self.opened(subject, held)
 
-    def among(self, subjects: set[bytes]) -> set[bytes]:
+    def instants(self, place: Place) -> Sequence[int]:
+        """When the files of a place open and end, as `milliseconds` of them; in no order."""
+        found: list[int] = []
+        for entry in _entries(self._files.get(place.subject) or b""):
+            _, words, _, begin, end, registered = _HEAD.unpack_from(entry)
+            if self._words[words][0] == place.agreement:
+                found += [-(-micros // 1000) for micros in (max(begin, registered), end) if micros != _OPEN]
+        return found
+
+    def packed(self, subject: bytes) -> bytes:
+        """Those files as bytes, of which this book makes the same files later."""
+        return self._files.get(subject) or b""
+
+    def opened(self, subject: bytes, packed: bytes) -> Sequence[Dossier]:
+        """What `of` was when `packed` was these bytes."""
+        return tuple([self._unpacked(subject, entry) for entry in _entries(packed)])
+
+    def among(self, subjects: AbstractSet[bytes]) -> set[bytes]:
         """Those of `subjects` with files."""
-        return subjects & self._files.keys()
+        return self._files.among(subjects)
 
     def subjects(self) -> Sequence[bytes]:
         """Lane keys of the subjects with files, in order."""
@@ -77,7 +97,7 @@ class DossierBook:
     def open_at(self, instant: datetime) -> int:
         """Number of files that are open at `instant`, or will be."""
         at = _micros(instant)
-        return sum(_HEAD.unpack_from(entry)[4] > at for held in self._files.values() for entry in _entries(held))
+        return sum(_HEAD.unpack_from(entry)[4] > at for _, held in self._files.items() for entry in _entries(held))
 
     def past(self, instant: datetime) -> Sequence[bytes]:
         """Keys of the records of files that were neither open nor registered since `instant`."""
@@ -168,8 +188,7 @@ class AgencyFiles:
 
 def _entries(held: bytes) -> Sequence[bytes]:
     """The files of one subject."""
-    size = _HEAD.size + int.from_bytes(held[:4], "little")
-    if size == len(held):
+    if held and _HEAD.size + int.from_bytes(held[:4], "little") == len(held):
         return (held,)
     found, start = [], 0
     while start < len(held):
