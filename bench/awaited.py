@@ -101,12 +101,3 @@ class Spread:
         """Four significant digits are more than a busy machine gives."""
         shown = {"median": self.median, "min": self.least, "max": self.most}
         return {"runs": self.runs, **{name: float(f"{value:.4g}") for name, value in shown.items()}}
-
-
-def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Least squares: by how much y grows when x grows by one; raises `ValueError` under two different x."""
-    if len({x for x, _ in points}) < 2:  # noqa: PLR2004 - a line takes two points
-        raise ValueError("a slope takes two instants")
-    middle = sum(x for x, _ in points) / len(points)
-    level = sum(y for _, y in points) / len(points)
-    return sum((x - middle) * (y - level) for x, y in points) / sum((x - middle) ** 2 for x, _ in points)

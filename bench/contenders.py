@@ -44,7 +44,7 @@ class Contender:
     pid: Callable[[], int | None]
     arrivals: Arrivals
     awaited: Awaited = field(default_factory=Awaited)
-    late: list[int] = field(default_factory=list)
+    late: Sequence[int] = ()
 
     async def load(self, producer: Any, rows: Sequence[Row4], rate: float, seconds: float) -> Sequence[tuple[int, int]]:
         """Publish so long at such a rate; returns (instant due, latency), in ns, of every delivery.
@@ -53,7 +53,7 @@ class Contender:
         """
         self.look()
         self.awaited.forget()
-        self.late = list(await publish_at(producer, self.source, rows, rate, seconds, self._sent))
+        self.late = await publish_at(producer, self.source, rows, rate, seconds, self._sent)
         await self.settled()
         return list(self.awaited.taken)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.cells import Kind
+from bench.drift import Line
 from bench.plots import Bar, bars, lines
 
 Lines = Sequence[Mapping[str, Any]]
@@ -38,13 +39,16 @@ def plots(history: Lines) -> Mapping[str, str]:
 
 
 def soak_plots(soak: Mapping[str, Any], prefix: str = "") -> Mapping[str, str]:
-    """Memory and p99 of a long run over its minutes."""
+    """Memory with its line over the second half, and p99, of a long run over its minutes."""
+    resident, own = ([(each[0], each[column]) for each in soak["memory_mb"]] for column in (1, 2))
+    shown = {"resident": resident, "without mapped files": own}
+    if len(half := own[len(own) // 2 :]) > 1:
+        line = Line.through(half)
+        shown["second half, as a line"] = [(x, line.at(x)) for x in (half[0][0], half[-1][0])]
     return {
-        f"{prefix}memory.svg": lines(
-            "Memory of the router", "minutes", "MB", {"resident": [tuple(each) for each in soak["memory_mb"]]}
-        ),
+        f"{prefix}memory.svg": lines("Memory of the router", "minutes", "MB", shown),
         f"{prefix}p99.svg": lines(
-            "Publish to readable, p99 of each minute",
+            "Publish to readable, p99 of each window",
             "minutes",
             "ms",
             {"p99": [tuple(each) for each in soak["p99_ms"]]},

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from io import BytesIO
@@ -88,7 +89,7 @@ async def publish_at(
 
     `sent` gets each acknowledged one: its key, lane, offset, and the instant (monotonic ns) at which it was due.
     """
-    late, waiting, began = [], set[asyncio.Future[Any]](), time.monotonic_ns()
+    late, waiting, began = array("q"), set[asyncio.Future[Any]](), time.monotonic_ns()
     for number in range(round(rate * seconds)):
         due = began + round(number * _NS_PER_S / rate)
         while (left := due - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - the instant is the point

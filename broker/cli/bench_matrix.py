@@ -30,7 +30,7 @@ def register(verbs: Any) -> None:
     soak = verbs.add_parser("soak", help="long at a share of what the router can: memory and latency over time")
     soak.add_argument("--minutes", type=count, default=30, metavar="N", help="default 30")
     soak.add_argument("--share", type=_share, default=0.5, metavar="X", help="of the measured capacity (default 0.5)")
-    soak.add_argument("--rate", type=count, default=2_000, metavar="N", help="records a second at most (default 2000)")
+    soak.add_argument("--rate", type=count, metavar="N", help="records a second at most (default: the share alone)")
     soak.add_argument("--agreements", type=count, default=300, metavar="N", help="live agreements (default 300)")
     soak.add_argument("--out", type=Path, metavar="DIR", help="write soak.json and plots there")
     _kept_or_told(soak)
@@ -104,7 +104,30 @@ async def _soak(given: argparse.Namespace) -> None:
     if given.json:
         machine(found)
         return
-    table(("figure", "value"), ((name, value) for name, value in found.items() if not isinstance(value, list)))
+    for line in _soaked(found):
+        say(line)
+
+
+def _soaked(found: Mapping[str, Any]) -> Iterator[str]:
+    """What a long run says, a sentence each."""
+    yield f"{found['rate']} of {found['capacity_per_s']} records/s for {found['minutes']} minutes"
+    p99, late = found["latency"]["p99"], found["sent_late"]["p99"]
+    yield f"p99 of the windows {_spread(p99)} ms{_drifted(found['p99_drift'])}"
+    yield f"the publisher itself was late by {_spread(late)} ms (p99){_drifted(found['sent_late_drift'])}"
+    for name, title in (("own", "memory without mapped files"), ("resident", "resident memory")):
+        growth = found[f"{name}_mb_per_hour"]["second_half"]
+        if growth is None or growth["low"] is None:
+            yield f"{title}: the samples are too few, or too alike, for a slope with an interval"
+        else:
+            sure = "none that chance does not explain" if growth["low"] <= 0 else "it grows"
+            yield f"{title}, second half: {growth['slope']} MB/h (95 %: {growth['low']} to {growth['high']}): {sure}"
+
+
+def _drifted(drift: Mapping[str, Any] | None) -> str:
+    if drift is None:
+        return ""
+    said = "drifts" if drift["worse"] else "no drift"
+    return f"; last third ÷ first {drift['ratio']}, by chance {drift['chance']:.2g}: {said}"
 
 
 def _plot(given: argparse.Namespace) -> None:

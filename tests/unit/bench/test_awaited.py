@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.awaited import Awaited, Latencies, Spread, percentile, slope
+from bench.awaited import Awaited, Latencies, Spread, percentile
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1), st.floats(0.001, 1.0))
@@ -68,13 +68,3 @@ def test_what_was_forgotten_counts_for_nothing() -> None:
 
 def test_a_spread_goes_from_the_least_to_the_most() -> None:
     assert Spread.of([3, 1, 2]).as_json() == {"runs": 3, "median": 2, "min": 1, "max": 3}
-
-
-@given(st.integers(-1000, 1000), st.integers(-1000, 1000), st.lists(st.integers(0, 1000), min_size=2, unique=True))
-def test_the_slope_of_a_line_is_its_own(rise: int, level: int, instants: list[int]) -> None:
-    assert slope([(x, level + rise * x) for x in instants]) == pytest.approx(rise, abs=1e-6)
-
-
-def test_a_slope_takes_two_instants() -> None:
-    with pytest.raises(ValueError, match="two instants"):
-        slope([(1, 1), (1, 2)])

@@ -53,7 +53,7 @@ def test_a_history_is_plotted_by_kind_with_the_latest_figures_of_each_cell() -> 
         (told,) = as_lines([Result(Cell("topics-10"), {0: run})])
         return {"commit": commit, **told}
 
-    soak = {"soak": {"memory_mb": [[0, 10], [1, 11]], "p99_ms": [[0, 5]]}}
+    soak = {"soak": {"memory_mb": [[0, 10, 8], [1, 11, 9], [2, 11, 9]], "p99_ms": [[0, 5]]}}
     failed = as_lines([Result(Cell("topics-300"), failures={0: "run 1: a"})])
     found = plots([line(1, "old"), line(2, "new"), *failed, soak])
     assert set(found) == {"route.svg", "route-ratio.svg", "soak-0-memory.svg", "soak-0-p99.svg"}
