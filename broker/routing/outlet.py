@@ -4,9 +4,9 @@ Everything that does not depend on the record is made once per agreement version
 constants. The envelope is made for its agreement (design §4): nothing in it occurs in another agreement's stream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from broker.batches import Row
 from broker.model import keyed
@@ -52,16 +52,27 @@ class Outlet:
     pseudonym_key: bytes | None = field(default=None, repr=False)
     follow: Callable[[bytes, bytes], bytes] | None = None
     """Body and root identifier to the body with the root's pseudonym; None where the subject has none."""
-    constants: dict[Kind, tuple[tuple[str, bytes], ...]] = field(init=False)
-    identify: Callable[[bytes], bytes] = field(init=False, repr=False)
+    constants: dict[Kind, tuple[tuple[str, bytes], ...]] = field(init=False, repr=False, compare=False)
+    identify: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
     """Delivery id of a source record by its coordinates."""
-    rename: Callable[[bytes], bytes] = field(init=False, repr=False)
+    rename: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
     """Key of a subject in this stream by its lane key."""
-    release_leaves: dict[Kind, bytes] = field(init=False)
-    withhold_leaves: dict[tuple[Reason, Kind], bytes] = field(init=False)
-    _narrowed: dict[frozenset[str], Callable[[bytes], bytes]] = field(init=False, default_factory=dict)
+    release_leaves: dict[Kind, bytes] = field(init=False, repr=False, compare=False)
+    withhold_leaves: dict[tuple[Reason, Kind], bytes] = field(init=False, repr=False, compare=False)
+    _narrowed: dict[frozenset[str], Callable[[bytes], bytes]] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    if not TYPE_CHECKING:  # else every name would be an attribute
+
+        def __getattr__(self, name: str) -> object:
+            """Make what was not asked for until now."""
+            make = _MADE.get(name)
+            if make is None:
+                raise AttributeError(name)
+            made = make(self)
+            object.__setattr__(self, name, made)
+            return made
+
+    def _constants(self) -> _OnDemand[Kind, tuple[tuple[str, bytes], ...]]:
         envelope = (
             ("ce_specversion", b"1.0"),
             ("ce_source", f"/agreements/{self.agreement}".encode()),
@@ -70,16 +81,15 @@ class Outlet:
             ("content-type", CONTENT_TYPE),
             *([] if self.pseudonym_epoch is None else [("ce_pseudonymepoch", str(self.pseudonym_epoch).encode())]),
         )
+        return _OnDemand(lambda kind: (*envelope, ("ce_kind", kind.value.encode())))
+
+    def _release_leaves(self) -> _OnDemand[Kind, bytes]:
         name, version = self.agreement, self.version
-        constants = _OnDemand[Kind, tuple[tuple[str, bytes], ...]](
-            lambda kind: (*envelope, ("ce_kind", kind.value.encode()))
-        )
-        object.__setattr__(self, "constants", constants)
-        object.__setattr__(self, "identify", keyed.delivery_ids(self.key))
-        object.__setattr__(self, "rename", keyed.delivery_keys(self.key))
-        object.__setattr__(self, "release_leaves", _OnDemand[Kind, bytes](lambda kind: released(name, version, kind)))
-        withholds = _OnDemand[tuple[Reason, Kind], bytes](lambda why: withheld(name, version, *why))
-        object.__setattr__(self, "withhold_leaves", withholds)
+        return _OnDemand(lambda kind: released(name, version, kind))
+
+    def _withhold_leaves(self) -> _OnDemand[tuple[Reason, Kind], bytes]:
+        name, version = self.agreement, self.version
+        return _OnDemand(lambda why: withheld(name, version, *why))
 
     @property
     def run(self) -> int:
@@ -133,6 +143,17 @@ class Outlet:
         if keys not in self._narrowed:
             self._narrowed[keys] = leave_out(self.projection.egress, keys)
         return self._narrowed[keys]
+
+
+# What an agreement needs once something is told under it: 3 kB each, and of thousands most tell nothing for hours.
+_MADE: Mapping[str, Callable[[Outlet], object]] = {
+    "constants": Outlet._constants,  # noqa: SLF001 - the class's own
+    "identify": lambda outlet: keyed.delivery_ids(outlet.key),
+    "rename": lambda outlet: keyed.delivery_keys(outlet.key),
+    "release_leaves": Outlet._release_leaves,  # noqa: SLF001
+    "withhold_leaves": Outlet._withhold_leaves,  # noqa: SLF001
+    "_narrowed": lambda _: {},
+}
 
 
 def _departure(decision: Release) -> tuple[str, bytes]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from broker.model.keyed import pseudonyms
+from broker.model.keyed import pseudonym
 from broker.schema.reference import decode, encode
 
 
@@ -11,10 +11,9 @@ def follow_chain(egress: str, names: Collection[str], key: bytes) -> Callable[[b
 
     It decodes, unlike a cut: few identifiers are ever replaced.
     """
-    pseudonym = pseudonyms(key)
 
     def followed(body: bytes, root: bytes) -> bytes:
         record = decode(egress, body)
-        return encode(egress, {**record, **dict.fromkeys(names, pseudonym(root).decode())})
+        return encode(egress, {**record, **dict.fromkeys(names, pseudonym(key, root).decode())})
 
     return followed

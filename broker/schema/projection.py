@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from broker.errors import Invalid
 from broker.model.agreement import ReleasedField, Transform
@@ -28,17 +29,36 @@ _BESIDE_NOTIFICATION = frozenset({Transform.NOTIFY_ONLY, Transform.OWN_REFERENCE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """One agreement against one schema. `egress` is the JSON text of the schema of what `cut` returns.
+    """One agreement against one schema.
 
     `cut(value, offsets, on, reference)`: Avro body, without wire frame, of a framed value with its cut points; `on` is
     the Belgian calendar day (`2026-11-24`) of the decision, `reference` the agency's own reference or None. Raises
     `NotYetKnown` where a pseudonym is asked and no key was given.
     """
 
-    egress: str
-    cut: Callable[[bytes, Offsets, str, str | None], bytes]
-    plain: "Plain | None" = None
-    """The cut as data, where it is as simple as that."""
+    _alike: "_Alike"
+    _key: bytes | None = field(repr=False)
+    cut: Callable[[bytes, Offsets, str, str | None], bytes] = field(init=False, repr=False)
+
+    if not TYPE_CHECKING:  # else every name would be an attribute
+
+        def __getattr__(self, name: str) -> object:
+            """Make the cutter when it is first asked for: of thousands of agreements, few are told anything at once."""
+            if name != "cut":
+                raise AttributeError(name)
+            cut = self._alike.cutter(self._key)
+            object.__setattr__(self, "cut", cut)
+            return cut
+
+    @property
+    def egress(self) -> str:
+        """JSON text of the schema of what `cut` returns."""
+        return self._alike.egress
+
+    @property
+    def plain(self) -> "Plain | None":
+        """The cut as data, where it is as simple as that."""
+        return self._alike.plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,7 @@ def compile_projection(schema: Schema, fields: Sequence[ReleasedField], *, pseud
     alike = _alike(
         schema, tuple(ReleasedField(each.path, each.transform, "", each.name, each.arguments) for each in fields)
     )
-    return Projection(alike.egress, alike.cutter(pseudonym_key), alike.plain)
+    return Projection(alike, pseudonym_key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
