@@ -6,7 +6,7 @@ access predicate, and its answers for as long as no term or activation among the
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from broker.model.agreement import Agreement, State
@@ -52,6 +52,11 @@ class Plan:
     def version_at(self, told: int) -> "Plan":
         """The version under which the agency was told at `told`."""
         return next((former for until, former in self.formers if told < until), self)
+
+    def numbered(self, index: int) -> "Plan":
+        """The same at another place among the engine's plans."""
+        formers = tuple((until, replace(former, index=index)) for until, former in self.formers)
+        return replace(self, index=index, formers=formers)
 
     @property
     def since(self) -> int:

@@ -1,14 +1,13 @@
 """Agreements of one product to an `Engine`: constraints become closures on encoded bytes behind an equality index.
 
-Access predicate (Le Subscribe, SIGMOD 2001): each `where` is entered through one equality that it implies, the one
-whose value fewest other agreements ask for; what is left of it is tested only after a hit. A `where` that implies
-no equality (ranges and prefixes alone, everyone) is looked at for every record.
+What one agreement contributes is worked out when its standing changes, and taken over from engine to engine: a
+revocation among thousands of agreements costs the router that one.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
 from broker.errors import Invalid
 from broker.model.agreement import (
@@ -24,9 +23,10 @@ from broker.model.agreement import (
 )
 from broker.model.decision import Departure, Kind, Reason, Release, Withhold
 from broker.policy.attest import ATTESTED, TIMED, Answer, question
-from broker.policy.buckets import FOREVER, Bucket, Plan, Values
+from broker.policy.buckets import FOREVER, Plan, Values
 from broker.policy.calendar import milliseconds
 from broker.policy.engine import Engine
+from broker.policy.index import Entry, Index, Key, Ways, index_of
 from broker.policy.reference import is_attestation
 from broker.policy.standing import Former, Standing, released
 from broker.policy.views import EncodeLiteral, SchemaView
@@ -34,7 +34,29 @@ from broker.schema.leaf_values import literal_of
 from broker.schema.varints import content
 
 Predicate = Callable[[Values], bool]
-_Key = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one standing contributes to an engine, and the paths that it uses."""
+
+    standing: Standing
+    used: frozenset[str]
+    entry: Entry
+
+    def numbered(self, index: int) -> "Part":
+        """The same for a plan of this index."""
+        return self if self.entry.plan.index == index else replace(self, entry=self.entry.numbered(index))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """An engine, and what the next one over the same schema takes over."""
+
+    engine: Engine
+    parts: Mapping[str, Part]
+    index: Index
+    bytes_of: "_Bytes"
 
 
 def compile_engine(
@@ -45,42 +67,62 @@ def compile_engine(
     `paths` adds selected paths (say, all that any ceiling makes selectable), so that a lane's stored values survive an
     amendment. Raises `Invalid` for a path that cannot be selected: the static check refuses such an agreement before.
     """
+    return compiled(standings, schema, encode, paths=paths).engine
+
+
+def compiled(
+    standings: Iterable[Standing],
+    schema: SchemaView,
+    encode: EncodeLiteral,
+    *,
+    paths: Iterable[str] = (),
+    former: Compiled | None = None,
+) -> Compiled:
+    """As `compile_engine`: the same engine whatever `former` is, at the cost of the standings that are not those of `former`.
+
+    A standing is taken for the same only if it is the same object.
+    """
     chosen = sorted(
         (standing for standing in standings if standing.in_force and standing.agreement.product == schema.product),
         key=lambda standing: standing.agreement.id,
     )
-    wheres = [_flat(standing.agreement.population.where) for standing in chosen]
-    populations = [former.agreement.population.where for standing in chosen for former in standing.formers]
-    used = {leaf.path for where in (*wheres, *populations) for leaf in leaves_of(where)} | {
-        path for standing in chosen for path in _compared(standing.agreement)
-    }
-    ordered = tuple(sorted(used | set(paths)))
-    bytes_of = _Bytes(schema, encode, {path: position for position, path in enumerate(ordered)})
-    plans = tuple(
-        _plan(index, standing, where, bytes_of)
-        for index, (standing, where) in enumerate(zip(chosen, wheres, strict=True))
+    known = {} if former is None or former.bytes_of.schema is not schema else former.parts
+    kept = [_same(known.get(standing.agreement.id), standing) for standing in chosen]
+    used = (_used(each) if part is None else part.used for each, part in zip(chosen, kept, strict=True))
+    ordered = tuple(sorted(frozenset(paths).union(*used)))
+    if former is None or former.bytes_of.schema is not schema or former.engine.paths != ordered:
+        # Values stand elsewhere: nothing of the former engine reads them.
+        former, kept = None, [None] * len(chosen)
+    bytes_of = former.bytes_of if former else _Bytes(schema, encode, {path: at for at, path in enumerate(ordered)})
+    parts = [
+        _part(index, standing, bytes_of) if part is None else part.numbered(index)
+        for index, (standing, part) in enumerate(zip(chosen, kept, strict=True))
+    ]
+    index = index_of([part.entry for part in parts], *(() if former is None else (former.index,)))
+    engine = Engine(ordered, tuple(part.entry.plan for part in parts), index.tables(), index.buckets.get(None))
+    return Compiled(engine, {part.standing.agreement.id: part for part in parts}, index, bytes_of)
+
+
+def _same(part: Part | None, standing: Standing) -> Part | None:
+    return part if part is not None and part.standing is standing else None
+
+
+def _used(standing: Standing) -> frozenset[str]:
+    """Paths whose values decide, now or under an earlier version."""
+    versions = (standing.agreement, *(former.agreement for former in standing.formers))
+    selected = (leaf.path for version in versions for leaf in leaves_of(_flat(version.population.where)))
+    return frozenset(selected).union(*map(_compared, versions))
+
+
+def _part(index: int, standing: Standing, bytes_of: "_Bytes") -> Part:
+    where = _flat(standing.agreement.population.where)
+    entry = Entry(
+        _plan(index, standing, where, bytes_of),
+        tuple(_equalities(where, bytes_of)),
+        _ways(where, bytes_of),
+        exact=isinstance(where, Equals) or where == AllOf(()),
     )
-    load = Counter(key for where in wheres for key in _equalities(where, bytes_of))
-    tables: dict[int, dict[bytes, _Drawer]] = {}
-    everyone = _Drawer()
-    for plan, where in zip(plans, wheres, strict=True):
-        keys = _access(where, bytes_of, load)
-        exact = isinstance(where, Equals) or where == AllOf(())
-        if keys is None:
-            everyone.put(plan, exact=exact, several=False)
-            continue
-        for position, literal in keys:
-            drawer = tables.setdefault(position, {}).setdefault(literal, _Drawer())
-            drawer.put(plan, exact=exact, several=len(keys) > 1)
-    return Engine(
-        ordered,
-        plans,
-        tuple(
-            (position, {literal: drawer.bucket() for literal, drawer in drawers.items()})
-            for position, drawers in sorted(tables.items())
-        ),
-        everyone.bucket() if everyone.used else None,
-    )
+    return Part(standing, _used(standing), entry)
 
 
 def leaves_of(where: Constraint) -> Iterator[Equals | Range | Prefix]:
@@ -90,32 +132,6 @@ def leaves_of(where: Constraint) -> Iterator[Equals | Range | Prefix]:
             yield from leaves_of(part)
     else:
         yield where
-
-
-@dataclass(slots=True)
-class _Drawer:
-    """A bucket while it is being filled."""
-
-    plain: list[Plan] = field(default_factory=list)
-    shared: list[Plan] = field(default_factory=list)
-    rest: list[Plan] = field(default_factory=list)
-    filed: list[Plan] = field(default_factory=list)
-    filed_rest: list[Plan] = field(default_factory=list)
-
-    @property
-    def used(self) -> bool:
-        return any((self.plain, self.shared, self.rest, self.filed, self.filed_rest))
-
-    def put(self, plan: Plan, *, exact: bool, several: bool) -> None:
-        if plan.agreement.population.dossiers:
-            (self.filed if exact else self.filed_rest).append(plan)
-        elif not exact or plan.answers is not None or plan.agreement.population.consent:
-            self.rest.append(plan)
-        else:
-            (self.shared if several else self.plain).append(plan)
-
-    def bucket(self) -> Bucket:
-        return Bucket(self.plain, self.shared, self.rest, self.filed, self.filed_rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +272,7 @@ def _merged(members: Iterable[Constraint]) -> tuple[Constraint, ...]:
     return (*(Equals(path, values) for path, values in accepted.items()), *others)
 
 
-def _equalities(where: Constraint, bytes_of: _Bytes) -> Iterator[_Key]:
+def _equalities(where: Constraint, bytes_of: _Bytes) -> Iterator[Key]:
     """Every (position, literal) that a constraint could be entered through."""
     for leaf in leaves_of(where):
         if isinstance(leaf, Equals):
@@ -264,22 +280,33 @@ def _equalities(where: Constraint, bytes_of: _Bytes) -> Iterator[_Key]:
             yield from ((position, literal) for literal in bytes_of.literals(leaf))
 
 
-def _access(where: Constraint, bytes_of: _Bytes, load: Mapping[_Key, int]) -> frozenset[_Key] | None:
-    """Index entries of which at least one is hit whenever `where` holds; None if it implies no equality."""
-    if isinstance(where, Equals):
-        return frozenset(_equalities(where, bytes_of))
-    if isinstance(where, AllOf):
-        ways = [way for part in where.parts if (way := _access(part, bytes_of, load)) is not None]
-        return min(ways, key=lambda way: (max((load[key] for key in way), default=0), len(way)), default=None)
-    if isinstance(where, AnyOf):
-        found: set[_Key] = set()
-        for part in where.parts:
-            way = _access(part, bytes_of, load)
-            if way is None:
-                return None
-            found |= way
-        return frozenset(found)
-    return None
+def _ways(where: Constraint, bytes_of: _Bytes) -> Ways:
+    """How `where` is entered."""
+    match where:
+        case Equals():
+            keys = frozenset(_equalities(where, bytes_of))
+            return lambda _load: keys
+        case AllOf(parts=parts):
+            return partial(_rarest, tuple(_ways(part, bytes_of) for part in parts))
+        case AnyOf(parts=parts):
+            return partial(_together, tuple(_ways(part, bytes_of) for part in parts))
+        case _:
+            return lambda _load: None
+
+
+def _rarest(parts: tuple[Ways, ...], load: Mapping[Key, int]) -> frozenset[Key] | None:
+    ways = [way for part in parts if (way := part(load)) is not None]
+    return min(ways, key=lambda way: (max((load[key] for key in way), default=0), len(way)), default=None)
+
+
+def _together(parts: tuple[Ways, ...], load: Mapping[Key, int]) -> frozenset[Key] | None:
+    found: set[Key] = set()
+    for part in parts:
+        way = part(load)
+        if way is None:
+            return None
+        found |= way
+    return frozenset(found)
 
 
 def _predicate(where: Constraint, bytes_of: _Bytes) -> Predicate:

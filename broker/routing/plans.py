@@ -1,8 +1,9 @@
 """Everything about a source topic that does not depend on the record, compiled once per policy epoch (design §7)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from broker.control.keys import KeyStore, agreement_key, pseudonym_key
 from broker.errors import NotYetKnown
@@ -11,11 +12,12 @@ from broker.model.agreement import Agreement, State, Transform
 from broker.model.control_state import ControlState
 from broker.model.decision import RECORD_KINDS, Kind
 from broker.model.lifecycle import AgreementEntry
+from broker.model.purpose import Purposes
 from broker.model.record import wire_header
 from broker.model.registered import Product
 from broker.model.wall import SubjectWall
 from broker.policy.calendar import milliseconds
-from broker.policy.compiler import compile_engine
+from broker.policy.compiler import Compiled, compiled
 from broker.policy.engine import Engine
 from broker.policy.limits import Limits, limits_of, watched_paths
 from broker.policy.standing import Standing, standing_of
@@ -78,9 +80,32 @@ def _principal(schema: Schema, walker: Walker) -> Callable[[bytes, Offsets], byt
     return principal
 
 
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """All that a topic's plan is made of. Compared object by object first, so that thousands of agreements cost little."""
+
+    product: Product
+    halted: bool
+    limits: Limits
+    pseudonym_epochs: Mapping[tuple[str, str], int]
+    entries: Sequence[AgreementEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A topic's plan, its engine with what the next one takes over, and what both were made of."""
+
+    inputs: _Inputs
+    compiled: Compiled
+    plan: TopicPlan
+
+
 @dataclass(slots=True)
 class Plans:
-    """Compiles and keeps the plans of a process; all its lanes share them."""
+    """Compiles and keeps the plans of a process; all its lanes share them.
+
+    A product without a change keeps its plan; in one that changes, what is compiled anew is the agreements that did.
+    """
 
     keys: KeyStore
     wall: SubjectWall
@@ -88,6 +113,8 @@ class Plans:
     """The latest activation that these plans know."""
     _epoch: int = -1
     _plans: Mapping[str, TopicPlan] = field(default_factory=dict)
+    _made: Mapping[tuple[str, str], _Made] = field(default_factory=dict)
+    _limits: tuple[Sequence[Any], Mapping[Any, Any], Limits] = ((), {}, Limits(Purposes({}), {}))
     _schemas: dict[int, tuple[Schema, Walker]] = field(default_factory=dict)
     _outlets: dict[tuple[str, int, int], Outlet] = field(default_factory=dict)
     _standings: dict[str, tuple[AgreementEntry, Limits, bool, Standing]] = field(default_factory=dict)
@@ -95,65 +122,76 @@ class Plans:
     def at(self, state: ControlState) -> Mapping[str, TopicPlan]:
         """Plans by source topic for the state's policy epoch; raises `NotYetKnown` while a key has not arrived."""
         if state.policy_epoch != self._epoch:
-            self._plans = {plan.topic: plan for plan in map(self._plan_for(state), state.products.values())}
+            self._made = self._remade(state)
+            self._plans = {made.plan.topic: made.plan for made in self._made.values()}
             self._epoch = state.policy_epoch
             activations = (entry.activated_at for entry in state.agreements.values() if entry.activated_at is not None)
-            self.activated_ms = max(map(milliseconds, activations), default=0)
+            latest = max(activations, default=None)
+            self.activated_ms = 0 if latest is None else milliseconds(latest)
         return self._plans
 
     def of(self, entry: AgreementEntry, state: ControlState) -> TopicPlan:
         """Plan of one agreement alone, as the state has it now."""
-        product = state.products[entry.document["source"], entry.document["product"]]
-        return self._compile(product, [entry], state, limits_of(state))
+        name = entry.document["source"], entry.document["product"]
+        return self._make(self._inputs(name, [entry], state), state, None).plan
 
-    def _plan_for(self, state: ControlState) -> Callable[[Product], TopicPlan]:
+    def _remade(self, state: ControlState) -> Mapping[tuple[str, str], _Made]:
         entries: dict[tuple[str, str], list[AgreementEntry]] = {}
         for entry in state.agreements.values():
             if entry.activated_at is not None:
                 entries.setdefault((entry.document["source"], entry.document["product"]), []).append(entry)
+        found = {}
+        for name in state.products:
+            inputs, known = self._inputs(name, entries.get(name, []), state), self._made.get(name)
+            found[name] = known if known and known.inputs == inputs else self._make(inputs, state, known)
+        return found
 
-        limits = limits_of(state)
+    def _inputs(self, name: tuple[str, str], entries: Sequence[AgreementEntry], state: ControlState) -> _Inputs:
+        halted = name in state.announcements.halted
+        return _Inputs(state.products[name], halted, self._limits_of(state), dict(state.pseudonym_epochs), entries)
 
-        def plan(product: Product) -> TopicPlan:
-            return self._compile(product, entries.get((product.source, product.id), []), state, limits)
+    def _limits_of(self, state: ControlState) -> Limits:
+        """The same object for as long as its documents are the same: comparing with it costs nothing."""
+        purposes, ceilings, limits = self._limits
+        if (state.purposes, state.ceilings) != (purposes, ceilings):
+            limits = limits_of(state)
+            self._limits = state.purposes, dict(state.ceilings), limits
+        return limits
 
-        return plan
-
-    def _compile(
-        self, product: Product, entries: list[AgreementEntry], state: ControlState, limits: Limits
-    ) -> TopicPlan:
+    def _make(self, inputs: _Inputs, state: ControlState, former: _Made | None) -> _Made:
+        product, limits = inputs.product, inputs.limits
         schema, walker = self._schema(product.schema_id, state)
-        standings = [self._standing(entry, state, limits) for entry in entries]
-        agreements = [standing.agreement for standing in standings]
+        standings = [self._standing(entry, state, limits, halted=inputs.halted) for entry in inputs.entries]
         # With all that an agreement may be about, so that no activation has lanes read their past again for a new path.
         watched = watched_paths(limits.ceilings, product.source, product.id)
         single = [path for path in watched if path in schema.fields and not schema.fields[path].repeated]
-        engine = compile_engine(standings, schema, partial(encode_literal, schema), paths=single)
+        encode, known = partial(encode_literal, schema), former.compiled if former else None
+        made = compiled(standings, schema, encode, paths=single, former=known)
         outlets = {
-            entry.id: self._outlet(agreement, entry, schema, state.pseudonym_epoch(agreement.agency, agreement.purpose))
-            for agreement, entry in zip(agreements, entries, strict=True)
+            standing.agreement.id: self._outlet(standing.agreement, entry, schema, inputs.pseudonym_epochs)
+            for standing, entry in zip(standings, inputs.entries, strict=True)
         }
-        return TopicPlan(
+        plan = TopicPlan(
             topic=topics.source(product.source, product.id),
             product=f"{product.source}/{product.id}",
             quarantine=topics.quarantine(product.source, product.id),
             schema=schema,
             frame=wire_header(product.schema_id),
             walker=walker,
-            engine=engine,
-            select=compile_select(walker, engine.paths),
-            outlets=tuple(outlets[plan.agreement.id] for plan in engine.plans),
+            engine=made.engine,
+            select=compile_select(walker, made.engine.paths),
+            outlets=tuple(outlets[plan.agreement.id] for plan in made.engine.plans),
             wall=self.wall if schema.about_person else None,
         )
+        return _Made(inputs, made, plan)
 
-    def _standing(self, entry: AgreementEntry, state: ControlState, limits: Limits) -> Standing:
+    def _standing(self, entry: AgreementEntry, state: ControlState, limits: Limits, *, halted: bool) -> Standing:
         """Read again only where the entry or the limits are others: of hundreds, one activation changes one.
 
         Reading all of them at each of 570 activations would hold the process up for longer than it may be stale (R6).
         """
-        halted = state.announcements.halts(entry) is not None
         known = self._standings.get(entry.id)
-        if known is None or known[0] is not entry or known[1:3] != (limits, halted):
+        if known is None or known[0] is not entry or known[1] is not limits or known[2] is not halted:
             standing = standing_of(entry, state.versions_of(entry.id), limits.allow)
             if halted and standing.state is State.ACTIVE:
                 standing = replace(standing, state=State.SUSPENDED)
@@ -167,7 +205,10 @@ class Plans:
             self._schemas[identifier] = schema, compile_walk(schema)
         return self._schemas[identifier]
 
-    def _outlet(self, agreement: Agreement, entry: AgreementEntry, schema: Schema, epoch: int) -> Outlet:
+    def _outlet(
+        self, agreement: Agreement, entry: AgreementEntry, schema: Schema, epochs: Mapping[tuple[str, str], int]
+    ) -> Outlet:
+        epoch = epochs.get((agreement.agency, agreement.purpose), 1)
         known = self._outlets.get((entry.id, entry.version, epoch))
         if known is not None:
             return known

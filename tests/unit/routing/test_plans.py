@@ -103,6 +103,59 @@ def test_products_of_two_sources_have_plans_of_their_own(plans, log) -> None:
     assert found["source.tweede.persoon.v1"].quarantine == "quarantine.tweede.persoon.v1"
 
 
+def test_a_product_whose_agreements_did_not_change_keeps_its_plan(plans, log) -> None:
+    schema = next(iter(log.state.schemas.values())).text
+    assert log.fact(FactType.PRODUCT, "product/tweede", {"id": "persoon.v1", "source": "tweede", "schema": schema})
+    before = plans.at(log.state)
+    log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
+    after = plans.at(log.state)
+    assert after["source.tweede.persoon.v1"] is before["source.tweede.persoon.v1"]
+    assert after[TOPIC] is not before[TOPIC]
+
+
+def test_one_change_leaves_the_others_plans_and_outlets_as_they_are(plans, log) -> None:
+    before = plans.at(log.state)[TOPIC]
+    log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
+    after = plans.at(log.state)[TOPIC]
+    assert after.engine.plans[1] is before.engine.plans[1]
+    assert [one is other for one, other in zip(after.outlets, before.outlets, strict=True)] == [True, True]
+
+
+def test_plans_made_one_after_the_other_are_those_that_are_made_at_once(plans, log, keys) -> None:
+    """Through activations, stops, amendments, limits, a halt and a rotated pseudonym key."""
+    held = dict(log.state.ceilings[None, "persoon.v1", "inwonersbestand"])
+    held["fields"] = [each for each in held["fields"] if each["path"] != "naam.voornamen"]
+    product = {"source": "rijksregister", "product": "persoon.v1"}
+    rotated = {"agency": "statistiek-vlaanderen", "purpose": "statistiek", "epoch": 2}
+    for change in (
+        lambda: log.agree("inwoners-leuven"),
+        lambda: log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED),
+        lambda: log.fact(FactType.CEILING, "ceiling/inwonersbestand", held),
+        lambda: log.agree("jeugddienst-leuven"),
+        lambda: log.move("inwoners-leuven", FactType.AGREEMENT_REVOKED),
+        lambda: log.fact(FactType.PRODUCT_HALTED, "product/x", product | {"text": ""}),
+        lambda: log.fact(FactType.PRODUCT_RESUMED, "product/x", product | {"text": ""}),
+        lambda: log.fact(FactType.PSEUDONYM_ROTATED, "pseudonyms/x", rotated),
+        lambda: log.move("inwoners-gent", FactType.AGREEMENT_ENDED),
+        lambda: log.agree("inwoners-gent", version=2),
+    ):
+        assert change() is not False
+        derived, anew = plans.at(log.state), Plans(keys, SubjectWall("synthetic")).at(log.state)
+        assert shown(derived) == shown(anew)
+
+
+def shown(plans) -> dict[str, object]:
+    return {
+        topic: (
+            [(each.agreement, each.index, each.state, each.above_ceiling) for each in plan.engine.plans],
+            [(each.agreement, each.version, each.frame, each.key, each.pseudonym_epoch) for each in plan.outlets],
+            [plan.index_of(each.agreement) for each in plan.outlets],
+            (plan.engine.paths, plan.engine.newest, plan.schema, plan.frame),
+        )
+        for topic, plan in plans.items()
+    }
+
+
 def test_the_latest_activation_is_known(plans, log) -> None:
     assert plans.activated_ms == 0
     plans.at(log.state)
