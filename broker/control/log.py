@@ -7,7 +7,7 @@ it read one back that it wrote at most 3 s ago. Heartbeats are no facts: they mo
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -69,7 +69,8 @@ class ControlLog:
         self._probing = asyncio.Lock()
         self._probes = 0
         self._answered = 0  # the last probe that was
-        self._end = 0
+        self._wanted: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -121,6 +122,12 @@ class ControlLog:
         await self._reach(await self._head(), timeout=_HEAD_S)
         return self.state.epoch
 
+    async def read_beside(self, target: TopicPartition) -> int:
+        """As `read_to_head`, but returns where another partition ended when this was called: one question about both."""
+        head, end = await self._heads(self._target, target)
+        await self._reach(head, timeout=_HEAD_S)
+        return end
+
     async def wait_for_change(self, epoch: int, *, timeout: float) -> bool:  # noqa: ASYNC109 - a bound, not an error
         """Return true once a fact after `epoch` is applied, false after `timeout` seconds."""
         try:
@@ -151,19 +158,26 @@ class ControlLog:
         return int(written.offset)
 
     async def _head(self) -> int:
-        """Offset after the log's last record; callers that wait together share one request."""
+        """Offset after the log's last record."""
+        (head,) = await self._heads(self._target)
+        return head
+
+    async def _heads(self, *targets: TopicPartition) -> Sequence[int]:
+        """Offsets after their last records; callers that wait together share one request, whatever they ask about."""
         asked = self._probes
+        self._wanted.update(targets)
         try:
             async with asyncio.timeout(_HEAD_S), self._probing:
                 # Otherwise another caller's request began after we asked and was answered: its answer will do.
                 if self._answered <= asked:
                     self._probes += 1
+                    wanted, self._wanted = self._wanted | set(targets), set()
                     # On a connection of its own: behind a waiting fetch the answer would take as long as the fetch.
-                    self._end = (await self._probe.end_offsets([self._target]))[self._target]
+                    self._ends.update(await self._probe.end_offsets(list(wanted)))
                     self._answered = self._probes
         except (KafkaError, TimeoutError) as error:
             raise Stale("the control log's head cannot be read", operator=type(error).__name__) from error
-        return self._end
+        return [self._ends[target] for target in targets]
 
     async def _reach(self, position: int, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
         if self._position < position:

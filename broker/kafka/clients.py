@@ -24,6 +24,7 @@ from broker.batches import MAX_BATCH_BYTES
 from broker.errors import KafkaUnavailable, Unauthenticated
 from broker.kafka import header_names
 from broker.kafka.closing import ClosingConsumer, ClosingProducer
+from broker.kafka.transactions import TransactionalProducer
 
 header_names.tolerate()
 
@@ -124,9 +125,9 @@ class KafkaClients:
 
     def transactional_producer(
         self, transactional_id: str, *, timeout_ms: int = TRANSACTION_TIMEOUT_MS
-    ) -> ClosingProducer:
+    ) -> TransactionalProducer:
         """Producer of one transactional id; starting it fences the previous holder and aborts its transaction (R1)."""
-        return ClosingProducer(
+        return TransactionalProducer(
             **self.access.for_aiokafka(),
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,

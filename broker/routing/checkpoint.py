@@ -46,7 +46,8 @@ class Checkpoint:
         Raises `Fenced` when another owner holds the lane, `Doubt` when the outcome is unknown.
         """
         try:
-            return await asyncio.wait_for(self._commit(offsets, still_current), COMMIT_DEADLINE_S)
+            async with asyncio.timeout(COMMIT_DEADLINE_S):
+                return await self._commit(offsets, still_current)
         except ProducerFenced as error:
             raise Fenced("another router owns this lane") from error
         except (KafkaError, TimeoutError) as error:
@@ -58,19 +59,32 @@ class Checkpoint:
         producer = self._producer
         # Step 1: open. From here until step 5 nothing may wait for anyone but Kafka (readers of the outputs wait too).
         await producer.begin_transaction()
-        # Step 2: all outputs, in explicit batches: one future per batch, not per record.
-        sent = [batch for target, packed in self._outputs.items() for batch in await packed.send(*target)]
-        # Step 3: every batch is acknowledged, or the exception surfaces here.
-        await asyncio.gather(*sent)
-        fault_point(FaultPoint.PRODUCED)
-        # Step 4: the source offsets; their metadata tells a new owner under what knowledge the lane last decided.
-        await producer.send_offsets_to_transaction(dict(offsets), topics.ROUTER_GROUP)
-        fault_point(FaultPoint.OFFSETS_SENT)
-        # Step 5: the last look at the control log (R6); an outdated decision is aborted and made again.
+        # Step 2: the source offsets, on their way together with the outputs; their metadata tells a new owner under what
+        # knowledge the lane last decided. They count as little as the outputs do until step 5.
+        offsets_sent = asyncio.create_task(producer.send_offsets_to_transaction(dict(offsets), topics.ROUTER_GROUP))
+        offsets_sent.add_done_callback(_told)
+        try:
+            # Step 3: all outputs, in explicit batches: one future per batch, not per record. Every batch is acknowledged, or
+            # the exception surfaces here.
+            await asyncio.gather(*[batch for to, packed in self._outputs.items() for batch in await packed.send(*to)])
+            fault_point(FaultPoint.PRODUCED)
+            await offsets_sent
+            fault_point(FaultPoint.OFFSETS_SENT)
+        finally:
+            offsets_sent.cancel()
+        # Step 4: the last look at the control log (R6), begun when all else is acknowledged: between it and step 5 nothing
+        # is waited for. An outdated decision is aborted and made again.
         if not await still_current():
             await producer.abort_transaction()
             return False
         fault_point(FaultPoint.CHECKED)
+        # Step 5: all of it becomes visible, or nothing.
         await producer.commit_transaction()
         fault_point(FaultPoint.COMMITTED)
         return True
+
+
+def _told(done: "asyncio.Task[None]") -> None:
+    """Nobody awaits this one where an output failed first; what failed the one failed the other."""
+    if not done.cancelled():
+        done.exception()

@@ -205,7 +205,9 @@ class Lane:
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
-        await self.control.read_to_head()
+        # Before the heads are asked for, so that no file that was there by then is missed.
+        asked_ms = self.clock_ms()
+        papers_end = await self.control.read_beside(self.subjects.target)
         if not self.control.fresh():
             raise Stale("this worker's heartbeat did not come back in time")
         # The log is followed while this waits: all that is taken from it is taken here, at one epoch.
@@ -214,10 +216,10 @@ class Lane:
         plans, due = self.plans.at(state), self._lines_due(state)
         await self._follow(plans)
         await self._tell_topics(plans, policy_epoch)
-        # Before the files are read, so that none that was there by then is missed; after every activation it knows, so
-        # that what is released now counts as released later, whatever the clocks of other machines say.
-        self._now_ms = max(self._now_ms, self.clock_ms(), self.plans.activated_ms)
-        causes = await self._causes(plans, self._now_ms)
+        # After every activation it knows, so that what is released now counts as released later, whatever the clocks of
+        # other machines say.
+        self._now_ms = max(self._now_ms, asked_ms, self.plans.activated_ms)
+        causes = await self._causes(plans, papers_end, self._now_ms)
         more = len(causes) == _MOST_CAUSES
         idle = self._fetching is not None
         slice_ = await self._rereading.next_slice(plans, state.replays, self._next, self._now_ms, wait=idle)
@@ -257,10 +259,10 @@ class Lane:
             *notices_due(state.announcements, agreements, lane=self.number, lanes=self.lanes, since_epoch=since),
         ]
 
-    async def _causes(self, plans: Mapping[str, TopicPlan], now_ms: int) -> Sequence[Cause]:
+    async def _causes(self, plans: Mapping[str, TopicPlan], papers_end: int, now_ms: int) -> Sequence[Cause]:
         """What papers and the day have to tell, the first of it."""
         subjects = self.subjects
-        await subjects.read_to_head()
+        await subjects.read_to(papers_end)
         if subjects.told_ms and self._day != belgian_day(now_ms):
             # Read through in another thread: it takes seconds for a million subjects, once a day.
             places = await asyncio.to_thread(list, aged(plans, self.state, subjects.told_ms, now_ms))

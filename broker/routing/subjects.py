@@ -95,7 +95,7 @@ class Subjects:
 
     async def open(self, told: int | None, told_ms: int) -> None:
         """Read the papers; what lies before offset `told` (None: before the present end) is told, as is all up to `told_ms`."""
-        target = self._target
+        target = self.target
         await self.consumer.start()
         self.consumer.assign([target])
         self.consumer.pause(target)
@@ -117,12 +117,12 @@ class Subjects:
             self.settle(attempt.causes, attempt.now_ms)
         return found == self._position
 
-    async def read_to_head(self) -> None:
-        """Take every record that was there when this was called.
+    async def read_to(self, end: int) -> None:
+        """Take every record before this offset, which was the head a moment ago.
 
-        Paused unless behind: a node would answer where the head is only after a fetch that waits for records.
+        Paused unless behind: nothing is asked of a node that has nothing new.
         """
-        await self._read((await self.consumer.end_offsets([self._target]))[self._target], new=0)
+        await self._read(end, new=0)
 
     def of(self, subject: bytes) -> Papers:
         """Papers on the subject with this lane key, under whatever agreement."""
@@ -182,11 +182,12 @@ class Subjects:
             self.told_ms = now_ms
 
     @property
-    def _target(self) -> TopicPartition:
+    def target(self) -> TopicPartition:
+        """Where they are."""
         return TopicPartition(topics.DOSSIERS, self.lane)
 
     async def _read(self, end: int, *, new: int) -> None:
-        target = self._target
+        target = self.target
         while await self.consumer.position(target) < end:
             self.consumer.resume(target)
             try:

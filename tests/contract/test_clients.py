@@ -22,12 +22,14 @@ BUILT_HERE_ONLY = {
     "AIOKafkaClient": {FACTORY},
     "ClosingConsumer": {FACTORY},
     "ClosingProducer": {FACTORY},
+    "TransactionalProducer": {FACTORY},
     "create_conn": {FACTORY, SUBSCRIBER},
     "AdminClient": {ADMIN},
     "Consumer": {ADMIN, PEER},
     "Producer": {ADMIN},
 }
 LIBRARIES = {"aiokafka", "confluent_kafka"}
+OURS = {"broker.kafka.closing", "broker.kafka.transactions"}
 
 
 def modules() -> Iterator[Path]:
@@ -40,7 +42,7 @@ def library_names(tree: ast.AST) -> dict[str, str]:
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (
-            (node.module or "").partition(".")[0] in LIBRARIES or node.module == "broker.kafka.closing"
+            (node.module or "").partition(".")[0] in LIBRARIES or node.module in OURS
         ):
             found |= {alias.asname or alias.name: alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
@@ -99,7 +101,7 @@ def test_every_consumer_reads_committed_records_and_never_moves_by_itself() -> N
 
 
 def test_every_producer_waits_for_all_replicas_and_is_idempotent() -> None:
-    producers = keywords("ClosingProducer")
+    producers = [*keywords("ClosingProducer"), *keywords("TransactionalProducer")]
     assert len(producers) >= 2
     assert {producer["acks"] for producer in producers} == {"all"}
     assert all("transactional_id" in producer or producer["enable_idempotence"] is True for producer in producers)

@@ -11,10 +11,11 @@ import pytest
 
 from adapters.synthetic import OOSTENDE
 from broker.model import topics
+from broker.model.agreement import State
 from broker.model.barrier import lane_barred
 from broker.routing.faultpoints import FaultPoint
 from broker.testing import wait_until
-from tests.faults.crowd import PRODUCT, SOURCE, Crowd, living_in
+from tests.faults.crowd import PRODUCT, SOURCE, TOPIC, Crowd, living_in
 from tests.faults.oracle import Oracle, is_barrier
 from tests.stage import Stage
 
@@ -53,6 +54,33 @@ async def test_nothing_follows_the_barrier_of_a_lane_whose_owner_was_stopped(
     withheld = (await oracle.found()).withheld[revoked, "REVOKED"]
     assert withheld >= len(people), "what came after the revocation was not receipted as withheld"
     print(f"revoked in {done.duration_ms:.0f} ms, {len(done.fenced)} lanes fenced; {figures}")  # noqa: T201 - a figure, shown with -s
+
+
+@pytest.mark.parametrize("point", [FaultPoint.PRODUCED, FaultPoint.OFFSETS_SENT])
+async def test_a_revocation_between_acknowledged_outputs_and_the_commit_is_seen_by_the_last_look(
+    stage: Stage, crowd: Crowd, point: FaultPoint
+) -> None:
+    """The owner wakes before anybody fences it: what it wrote must be undone by itself, by its last look at the control log."""
+    revoked = await stage.agreement("inwoners-oostende")
+    topic, publication = stage.delivery_topic(revoked), stage.publication(SOURCE, PRODUCT)
+    people = living_in(OOSTENDE, crowd.people(400))
+    alone = [person for person in people if publication.state(stage.change(PRODUCT, person)).lane == 0]
+    async with stage.router():
+        await stage.told(TOPIC)
+    oracle, before = await Oracle.watching(stage, SOURCE, PRODUCT, revoked), await stage.ends(topic)
+    await stage.publish(SOURCE, PRODUCT, alone)
+    async with stage.router(f"{point.value}@stop") as owner:
+        await wait_until(lambda: owner.stopped, timeout=40)
+        written = (await stage.ends(topic))[0] > before[0]
+        assert written, "nothing of the stream is in an open transaction: the test proves nothing"
+        revoking = asyncio.create_task(stage.stack.services.agreements.revoke(revoked, SOURCE))
+        await wait_until(lambda: stage.standing(revoked).state is State.REVOKED, timeout=10, every=0.01)
+        owner.send(signal.SIGCONT)
+        await revoking
+        await stage.drained(TOPIC)
+    assert (await oracle.found()).withheld[revoked, "REVOKED"] == len(alone), (
+        "released under what the last look should refuse"
+    )
 
 
 async def test_revocations_while_records_flow_end_every_stream_at_its_barriers(

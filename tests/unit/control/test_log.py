@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import TopicPartition
 
 from broker.control.log import ControlLog
 from broker.errors import Stale
@@ -16,8 +17,10 @@ class Probe:
 
     def __init__(self) -> None:
         self.questions: list[asyncio.Future[int]] = []
+        self.about: list[set[Any]] = []
 
     async def end_offsets(self, targets: list[Any]) -> dict[Any, int]:
+        self.about.append(set(targets))
         question = asyncio.get_running_loop().create_future()
         self.questions.append(question)
         return dict.fromkeys(targets, await question)
@@ -67,3 +70,31 @@ async def test_a_question_that_failed_answers_nobody() -> None:
         await second
     (await asked(probe, 3)).set_result(9)
     assert await third == 9
+
+
+async def test_who_asks_beside_the_log_shares_its_question() -> None:
+    clients = Clients()
+    log, probe = ControlLog(clients), clients.probe
+    papers = [TopicPartition("subjects.dossiers", lane) for lane in range(2)]
+    first = asyncio.create_task(log._head())
+    await asked(probe, 1)
+    beside = [asyncio.create_task(log.read_beside(target)) for target in papers]
+    await asyncio.sleep(0)
+    probe.questions[0].set_result(0)
+    (await asked(probe, 2)).set_result(0)
+    assert await asyncio.gather(first, *beside) == [0, 0, 0]
+    assert probe.about == [{log._target}, {log._target, *papers}]
+
+
+async def test_who_gave_up_is_asked_about_all_the_same_by_who_did_not() -> None:
+    clients = Clients()
+    log, probe = ControlLog(clients), clients.probe
+    target = TopicPartition("subjects.dossiers", 0)
+    first = asyncio.create_task(log.read_beside(target))
+    await asked(probe, 1)
+    second = asyncio.create_task(log.read_beside(target))
+    await asyncio.sleep(0)
+    first.cancel()
+    (await asked(probe, 2)).set_result(0)
+    assert await second == 0
+    assert probe.about == [{log._target, target}] * 2

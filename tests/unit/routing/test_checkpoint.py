@@ -12,6 +12,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from broker.errors import Doubt, Fenced, Stale
 from broker.routing import checkpoint
 from broker.routing.checkpoint import Checkpoint
+from broker.testing import wait_until
 
 SOURCE = TopicPartition("source.a.persoon.v1", 3)
 
@@ -119,7 +120,33 @@ async def test_a_batch_that_is_not_acknowledged_moves_no_position() -> None:
     producer = Producer("acknowledge", KafkaTimeoutError())
     with pytest.raises(Doubt):
         await run(producer)
-    assert producer.calls == ["begin", *SENT]
+    assert producer.calls == ["begin", *SENT, OFFSETS]  # whose place does not move without a commit
+
+
+@pytest.mark.parametrize("slow", ["outputs", "offsets"])
+async def test_the_last_look_begins_when_all_else_is_acknowledged(slow) -> None:
+    """A revocation that was accepted before then is seen: whatever was on its way longest, nothing is waited for afterwards."""
+    acknowledged = asyncio.get_running_loop().create_future()
+
+    class Slow(Producer):
+        async def send_batch(self, batch: Rows, topic: str, *, partition: int) -> asyncio.Future[None]:
+            sent = await super().send_batch(batch, topic, partition=partition)
+            return acknowledged if slow == "outputs" else sent
+
+        async def send_offsets_to_transaction(self, offsets: Any, group: str) -> None:
+            await super().send_offsets_to_transaction(offsets, group)
+            if slow == "offsets":
+                await acknowledged
+
+    producer = Slow()
+    committing = asyncio.create_task(run(producer))
+    await wait_until(lambda: OFFSETS in producer.calls, every=0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert producer.calls == ["begin", *SENT, OFFSETS], "it did not wait for what is not acknowledged"
+    acknowledged.set_result(None)
+    assert await committing
+    assert producer.calls[-2:] == ["asked", "commit"]
 
 
 async def test_a_stale_worker_commits_nothing() -> None:

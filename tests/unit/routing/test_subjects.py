@@ -89,7 +89,7 @@ async def test_what_was_told_of_a_paper_is_what_it_was_before(log) -> None:
     log.open_file(ANN)
     subjects = await opened(log, 1)
     log.open_file(ANN, end=START + HOUR)
-    await subjects.read_to_head()
+    await subjects.read_to(len(log.records))
     (cause,) = subjects.causes(10)
     assert [file.end for file in subjects.told(cause.place).papers.dossiers] == [None]
     assert [file.end for file in subjects.of(ANN).dossiers] == [START + HOUR]

@@ -1,0 +1,144 @@
+"""A transaction's partitions and its group are asked for in one go, in that order, and outputs wait for the partitions only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiokafka.client import CoordinationType
+from aiokafka.errors import ConcurrentTransactions, InvalidProducerEpoch, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from broker.kafka.clients import KafkaAccess, KafkaClients
+from broker.testing import wait_until
+
+OUT, SOURCE = TopicPartition("out", 0), TopicPartition("source", 0)
+
+
+class Answer:
+    """What a node said: the same code for everything that was asked."""
+
+    API_VERSION = 8
+
+    def __init__(self, request: Any, code: int) -> None:
+        partitions = [(OUT.topic, [(OUT.partition, code)])]
+        self.error_code = code
+        self.errors = (
+            [(SOURCE.topic, [(SOURCE.partition, code)])] if name_of(request) == "TxnOffsetCommit" else partitions
+        )
+        self.topics = [(OUT.topic, [(OUT.partition, code, 0, -1, 0, [], None)])]
+
+
+def name_of(request: Any) -> str:
+    return type(request).__name__.removesuffix("Request")
+
+
+class Node:
+    """Keeps requests until the test answers them, in whatever order."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._open: list[tuple[Any, asyncio.Future[Any]]] = []
+
+    async def send(self, node_id: int, request: Any, **_group: Any) -> Any:
+        assert node_id == 1
+        answer = asyncio.get_running_loop().create_future()
+        self.asked.append(name_of(request))
+        self._open.append((request, answer))
+        return await answer
+
+    async def answers(self, name: str, code: int = 0) -> None:
+        """Answer the request of this name, once it is there."""
+        await wait_until(lambda: any(name_of(request) == name for request, _ in self._open), every=0)
+        index = next(index for index, (request, _) in enumerate(self._open) if name_of(request) == name)
+        request, answer = self._open.pop(index)
+        answer.set_result(Answer(request, code))
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node()
+
+
+@pytest.fixture
+async def producer(node: Node, monkeypatch) -> AsyncIterator[Any]:
+    """As started: its id is known, and node 1 is everything."""
+    made = KafkaClients(KafkaAccess("127.0.0.1:9", "user", "secret")).transactional_producer("lane-0")
+    monkeypatch.setattr(made.client, "send", node.send)
+    monkeypatch.setattr(made.client, "_wait_on_metadata", _nothing)
+    monkeypatch.setattr(made.client.cluster, "leader_for_partition", lambda _partition: 1)
+    monkeypatch.setattr(made, "_partition", lambda _topic, partition, *_: partition)
+    made._txn_manager.set_pid_and_epoch(7, 0)
+    made._sender._coordinators = {CoordinationType.TRANSACTION: 1, CoordinationType.GROUP: 1}
+    await made._sender.start()
+    yield made
+    await made.stop()
+
+
+async def _nothing(*_: Any) -> None:
+    return None
+
+
+async def begun(producer: Any) -> tuple["asyncio.Task[None]", "asyncio.Future[Any]"]:
+    """A transaction with one output and the offsets under way."""
+    await producer.begin_transaction()
+    offsets = asyncio.create_task(
+        producer.send_offsets_to_transaction({SOURCE: OffsetAndMetadata(4, "")}, "router"),
+    )
+    batch = producer.create_batch()
+    batch.append(key=b"k", value=b"v", timestamp=0, headers=[])
+    return offsets, await producer.send_batch(batch, OUT.topic, partition=OUT.partition)
+
+
+@pytest.fixture
+async def lost() -> AsyncIterator[Callable[[], list[Any]]]:
+    """What asyncio found that nobody had asked for."""
+    found: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: found.append(context))
+    yield lambda: found
+    loop.set_exception_handler(None)
+
+
+async def test_the_group_is_asked_for_on_the_heels_of_the_partitions(producer: Any, node: Node) -> None:
+    offsets, output = await begun(producer)
+    await wait_until(lambda: len(node.asked) == 2, every=0)
+    assert node.asked == ["AddPartitionsToTxn", "AddOffsetsToTxn"]
+    await node.answers("AddPartitionsToTxn")
+    await node.answers("Produce")  # without waiting for the group
+    await output
+    assert "TxnOffsetCommit" not in node.asked
+    await node.answers("AddOffsetsToTxn")
+    await node.answers("TxnOffsetCommit")
+    await offsets
+    committing = asyncio.create_task(producer.commit_transaction())
+    await node.answers("EndTxn")
+    await committing
+
+
+async def test_partitions_that_come_too_early_are_asked_for_again_and_nothing_is_written_before(
+    producer: Any, node: Node
+) -> None:
+    offsets, output = await begun(producer)
+    await node.answers("AddPartitionsToTxn", ConcurrentTransactions.errno)
+    await node.answers("AddOffsetsToTxn")
+    await wait_until(lambda: node.asked.count("AddPartitionsToTxn") == 2, every=0)
+    assert "Produce" not in node.asked
+    await node.answers("AddPartitionsToTxn")
+    await node.answers("Produce")
+    await node.answers("TxnOffsetCommit")
+    await asyncio.gather(offsets, output)
+
+
+@pytest.mark.parametrize("first", ["AddPartitionsToTxn", "AddOffsetsToTxn"])
+async def test_an_owner_that_is_fenced_while_it_asks_is_told_so(
+    producer: Any, node: Node, first: str, lost: Callable[[], list[Any]]
+) -> None:
+    offsets, output = await begun(producer)
+    await node.answers(first, InvalidProducerEpoch.errno)
+    for told in (offsets, output):
+        with pytest.raises(ProducerFenced):
+            await told
+    other = {"AddPartitionsToTxn", "AddOffsetsToTxn"} - {first}
+    await node.answers(other.pop(), InvalidProducerEpoch.errno)
+    assert lost() == []
