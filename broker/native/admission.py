@@ -1,13 +1,13 @@
 """The door for a whole batch: its records as columns, and which of them are surely right."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from broker.model.keyed import DIGEST_BYTES
 from broker.model.wall import SubjectWall
-from broker.native.library import Admission, Core, Numbers, address, frame_of, key_of
+from broker.native.library import Admission, Core, Numbers, filled, frame_of, key_of
 from broker.native.program import program
 from broker.schema.avro import Schema
 from broker.schema.guard import Offsets, Walker
@@ -27,14 +27,13 @@ class Verdict(IntEnum):
 class Columns:
     """A batch of one lane and topic. A key that is none is any 32 characters with the verdict `ASK`; a deletion has no value.
 
-    `kinds`: index of each record's kind. `admit` changes `verdicts`.
+    `admit` changes `verdicts`.
     """
 
     keys: bytes
     values: bytes
     ends: Numbers
     verdicts: bytearray
-    kinds: bytes
     offsets: Numbers
 
     def value(self, record: int) -> bytes:
@@ -44,7 +43,10 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a topic's records must be like (`routing.door` is the twin), and the slots of the values that are selected."""
+    """What a topic's records must be like (`routing.door` is the twin).
+
+    `selected`: slots of the values that are kept; `asked`: which of these decisions look at.
+    """
 
     frame: bytes
     words: Numbers
@@ -53,6 +55,7 @@ class Door:
     nullable: bool
     wall: int
     selected: Numbers
+    asked: Numbers
     lane: int
     lanes: int
     k_lane: bytes = field(repr=False)
@@ -64,12 +67,13 @@ def door(
     frame: bytes,
     wall: SubjectWall | None,
     paths: Sequence[str],
+    asked: Collection[str],
     *,
     lane: int,
     lanes: int,
     k_lane: bytes,
 ) -> Door:
-    """The door of one source topic in one lane, for records of which `paths` are selected."""
+    """The door of one source topic in one lane: `paths` are selected, and decisions look at those of them in `asked`."""
     return Door(
         frame=frame,
         words=program(schema.root),
@@ -78,6 +82,7 @@ def door(
         nullable=schema.fields[schema.principal].nullable,
         wall=0 if wall is None else _WALLS[wall.persons],
         selected=array("I", [walker.span(path)[0] for path in paths]),
+        asked=array("I", [place for place, path in enumerate(paths) if path in asked]),
         lane=lane,
         lanes=lanes,
         k_lane=k_lane,
@@ -86,13 +91,19 @@ def door(
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Cut points, packed keys, and the combination of selected values of each admitted record; a first one of each combination."""
+    """Cut points and packed key of each record, and a first record of each combination of what decisions look at."""
 
+    structure: Admission
+    packed_keys: bytearray
+    firsts: bytearray
+    combinations: int
     points: bytearray
     points_each: int
-    packed_keys: bytearray
-    combinations: bytearray
-    firsts: Sequence[int]
+
+    @property
+    def first_records(self) -> Sequence[int]:
+        """A record of each combination."""
+        return memoryview(self.firsts).cast("I")[: self.combinations]
 
     def offsets(self, record: int) -> Offsets:
         """Cut points of an admitted value."""
@@ -103,31 +114,30 @@ class Admitted:
 def admit(core: Core, through: Door, batch: Columns) -> Admitted:
     """Say `ASK` of what is not surely right, and find where the rest is to be cut."""
     records = len(batch.offsets)
-    points, packed = bytearray(4 * records * through.points_each), bytearray(DIGEST_BYTES * records)
-    combinations, firsts = bytearray(4 * records), bytearray(4 * records)
-    found = core.admit(
-        Admission(
-            records=records,
-            keys=address(batch.keys),
-            values=address(batch.values),
-            ends=address(batch.ends),
-            verdicts=address(batch.verdicts),
-            frame=frame_of(through.frame),
-            program=address(through.words),
-            program_words=len(through.words),
-            points_each=through.points_each,
-            k_lane=key_of(through.k_lane),
-            lane=through.lane,
-            lanes=through.lanes,
-            principal=through.principal,
-            principal_nullable=through.nullable,
-            wall=through.wall,
-            selected_count=len(through.selected),
-            selected=address(through.selected),
-            points=address(points),
-            packed_keys=address(packed),
-            combinations=address(combinations),
-            firsts=address(firsts),
-        )
+    points, packed, firsts = (bytearray(records * size) for size in (4 * through.points_each, DIGEST_BYTES, 4))
+    asked = array("I", [through.selected[place] for place in through.asked])
+    structure = filled(
+        Admission,
+        records=records,
+        keys=batch.keys,
+        values=batch.values,
+        ends=batch.ends,
+        verdicts=batch.verdicts,
+        frame=frame_of(through.frame),
+        program=through.words,
+        program_words=len(through.words),
+        points_each=through.points_each,
+        k_lane=key_of(through.k_lane),
+        lane=through.lane,
+        lanes=through.lanes,
+        principal=through.principal,
+        principal_nullable=through.nullable,
+        wall=through.wall,
+        asked=asked,
+        asked_count=len(asked),
+        points=points,
+        packed_keys=packed,
+        combinations=bytearray(4 * records),
+        firsts=firsts,
     )
-    return Admitted(points, through.points_each, packed, combinations, memoryview(firsts).cast("I")[:found])
+    return Admitted(structure, packed, firsts, core.admit(structure), points, through.points_each)

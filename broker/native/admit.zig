@@ -1,4 +1,4 @@
-//! The door for a whole batch: which records are surely right, where their cut points lie, which share their selected values.
+//! The door for a whole batch: which records are surely right, where their cut points lie, which are alike.
 
 const std = @import("std");
 const bytes = @import("bytes.zig");
@@ -30,10 +30,10 @@ pub const Admission = extern struct {
     principal: u32,
     principal_nullable: u32,
     wall: u32,
-    selected_count: u32,
-    /// Slots whose bytes are the selected values.
-    selected: [*]const u32,
-    /// Out, per record: cut points (`points_each`), key as bytes, and which combination of selected values it has.
+    /// Slots whose bytes are the values that decisions look at.
+    asked: [*]const u32,
+    asked_count: u64,
+    /// Out, per record: cut points (`points_each`), key as bytes, and which combination of those values it has.
     points: [*]u32,
     packed_keys: [*]bytes.Digest,
     combinations: [*]u32,
@@ -49,7 +49,7 @@ pub const Admission = extern struct {
         return self.points[record * @as(usize, @intCast(self.points_each)) ..][0..@intCast(self.points_each)];
     }
 
-    fn slot(self: *const Admission, record: usize, number: u32) []const u8 {
+    pub fn slot(self: *const Admission, record: usize, number: u32) []const u8 {
         const at = self.cuts(record);
         return self.value(record)[at[number]..at[number + 1]];
     }
@@ -106,17 +106,17 @@ fn passes(wall: Wall, subject: []const u8) bool {
     return (subject[2] >= '6') == (wall == .synthetic);
 }
 
-const Combinations = std.HashMapUnmanaged(u32, u32, Selected, 80);
+const Combinations = std.HashMapUnmanaged(u32, u32, Asked, 80);
 
-/// Records are alike whose selected values are.
-const Selected = struct {
+/// Records are alike in which decisions find the same.
+const Asked = struct {
     batch: *const Admission,
 
-    fn slots(self: Selected) []const u32 {
-        return self.batch.selected[0..self.batch.selected_count];
+    fn slots(self: Asked) []const u32 {
+        return self.batch.asked[0..@intCast(self.batch.asked_count)];
     }
 
-    pub fn hash(self: Selected, record: u32) u64 {
+    pub fn hash(self: Asked, record: u32) u64 {
         var state = std.hash.Wyhash.init(0);
         for (self.slots()) |number| {
             const part = self.batch.slot(record, number);
@@ -126,7 +126,7 @@ const Selected = struct {
         return state.final();
     }
 
-    pub fn eql(self: Selected, one: u32, other: u32) bool {
+    pub fn eql(self: Asked, one: u32, other: u32) bool {
         for (self.slots()) |number| {
             if (!std.mem.eql(u8, self.batch.slot(one, number), self.batch.slot(other, number))) return false;
         }

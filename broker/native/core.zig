@@ -18,8 +18,12 @@ export fn subjects(batch: *const following.Subjects) u64 {
     return done(following.subjects, batch);
 }
 
-export fn follow(batch: *const following.Past) u64 {
+export fn follow(batch: *following.Past) u64 {
     return done(following.follow, batch);
+}
+
+export fn keep(batch: *const following.Keeping) u64 {
+    return done(following.keep, batch);
 }
 
 export fn bound(batch: *packing.Packing) u64 {

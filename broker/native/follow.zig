@@ -2,9 +2,11 @@
 
 const std = @import("std");
 const bytes = @import("bytes.zig");
+const Admission = @import("admit.zig").Admission;
 const Verdict = @import("admit.zig").Verdict;
 
 const none = std.math.maxInt(u32);
+const kind_at = 5;
 
 pub const Subjects = extern struct {
     records: u64,
@@ -54,16 +56,23 @@ pub fn subjects(self: *const Subjects, gpa: std.mem.Allocator) !u64 {
     return found;
 }
 
-/// What a lane keeps of a subject: these two numbers, and then its values; none where it was deleted.
-const Entry = extern struct { at: i64, offset: i64 };
+/// What a lane keeps of a subject (broker/routing/lane_state.py): these two numbers, and then its values in the form of
+/// `marshal`, version 2: a tuple of bytes. None where it was deleted.
+const Kept = extern struct { at: i64, offset: i64 };
+
+const tuple_head = 5;
+const bytes_head = 5;
 
 pub const Past = extern struct {
-    records: u64,
-    verdicts: [*]const u8,
+    admission: *const Admission,
     subjects: [*]const u32,
-    combinations: [*]const u32,
-    kinds: [*]const u8,
     offsets: [*]const i64,
+    /// The kind of a deletion.
+    ended: u32,
+    /// Slots whose bytes are the values that are kept, and which of these decisions look at.
+    selected_count: u32,
+    selected: [*]const u32,
+    asked: [*]const u32,
     now: i64,
     /// How far backfills came (broker/routing/backfill.py): who lies before an offset was told at that instant.
     next: i64,
@@ -80,11 +89,9 @@ pub const Past = extern struct {
     found_keys: [*]const bytes.Digest,
     entries: [*]const u8,
     entry_ends: [*]const u64,
-    /// The values of each combination, as entries have them.
-    combination_count: u64,
-    blobs: [*]const u8,
-    blob_ends: [*]const u64,
-    /// Out, per record: its group. A group has the values before (numbers from `combination_count` on are those of the
+    firsts: [*]const u32,
+    combinations_count: u64,
+    /// Out, per record: its group. A group has the values before (numbers from `combinations_count` on are those of the
     /// entries that `former` tells), when they were told, the values after, the kind, and a number of records.
     groups: [*]u32,
     group_before: [*]u32,
@@ -93,29 +100,35 @@ pub const Past = extern struct {
     group_kind: [*]u8,
     group_records: [*]u32,
     former: [*]u32,
-    /// Out, per subject: what is to be kept of it from now on.
-    kept: [*]Entry,
-    kept_values: [*]u32,
+    /// Out, per subject: its last record, and what is to be kept of it but its values; with these, so many bytes.
+    last: [*]u32,
+    kept: [*]Kept,
+    kept_bytes: u64,
+
+    fn selectedSlots(self: *const Past) []const u32 {
+        return self.selected[0..self.selected_count];
+    }
 };
 
 const State = struct { values: u32 = none, at: i64 = 0 };
 const Group = struct { before: u32, at: u32, after: u32, kind: u32 };
 
 /// Returns the number of groups.
-pub fn follow(self: *const Past, gpa: std.mem.Allocator) !u64 {
+pub fn follow(self: *Past, gpa: std.mem.Allocator) !u64 {
     const states = try past(self, gpa);
+    const batch = self.admission;
     var known: std.AutoHashMapUnmanaged(Group, u32) = .empty;
-    for (0..@intCast(self.records)) |record| {
-        const verdict: Verdict = @enumFromInt(self.verdicts[record]);
+    for (0..@intCast(batch.records)) |record| {
+        const verdict: Verdict = @enumFromInt(batch.verdicts[record]);
         if (verdict == .ask) {
             self.groups[record] = none;
             continue;
         }
         const subject = self.subjects[record];
         const state = &states[subject];
-        const after = if (verdict == .value) self.combinations[record] else none;
+        const after = if (verdict == .value) batch.combinations[record] else none;
         const at: u32 = if (state.values == none) 0 else period(self, state.at);
-        const kind = self.kinds[record];
+        const kind = if (verdict == .value) batch.value(record)[kind_at] >> 1 else self.ended;
         const found = try known.getOrPut(gpa, .{ .before = state.values, .at = at, .after = after, .kind = kind });
         if (!found.found_existing) {
             const number = known.count() - 1;
@@ -123,7 +136,7 @@ pub fn follow(self: *const Past, gpa: std.mem.Allocator) !u64 {
             self.group_before[number] = state.values;
             self.group_at[number] = state.at;
             self.group_after[number] = after;
-            self.group_kind[number] = kind;
+            self.group_kind[number] = @intCast(kind);
             self.group_records[number] = 0;
         }
         self.groups[record] = found.value_ptr.*;
@@ -132,18 +145,56 @@ pub fn follow(self: *const Past, gpa: std.mem.Allocator) !u64 {
         const kept = &self.kept[subject];
         kept.offset = self.offsets[record];
         if (verdict == .value) kept.at = @max(kept.at, self.now);
-        self.kept_values[subject] = after;
+        self.last[subject] = @intCast(record);
+    }
+    self.kept_bytes = 0;
+    for (0..@intCast(self.subjects_count)) |subject| {
+        self.kept_bytes += @sizeOf(Kept) + tuple_head;
+        if (!lives(self, subject)) continue;
+        for (self.selectedSlots()) |number| self.kept_bytes += bytes_head + batch.slot(self.last[subject], number).len;
     }
     return known.count();
 }
 
-/// The subjects' states before the batch; `kept` begins with the instants that are kept of them.
-fn past(self: *const Past, gpa: std.mem.Allocator) ![]State {
-    var numbers: std.StringHashMapUnmanaged(u32) = .empty;
-    const combinations: u32 = @intCast(self.combination_count);
-    for (0..combinations) |number| {
-        try numbers.putNoClobber(gpa, stretch(self.blobs, self.blob_ends, number), @intCast(number));
+/// What is to be kept of every subject, one after the other; `ends` tells where each ends. Returns how many bytes that is.
+pub fn keep(self: *const Keeping, _: std.mem.Allocator) !u64 {
+    const on = self.past;
+    var writer: bytes.Writer = .{ .room = self.room[0..@intCast(on.kept_bytes)] };
+    for (0..@intCast(on.subjects_count)) |subject| {
+        writer.bytes(std.mem.asBytes(&on.kept[subject]));
+        if (lives(on, subject)) {
+            writer.byte('(');
+            writer.bytes(std.mem.asBytes(&std.mem.nativeToLittle(u32, on.selected_count)));
+            for (on.selectedSlots()) |number| {
+                const value = on.admission.slot(on.last[subject], number);
+                writer.byte('s');
+                writer.bytes(std.mem.asBytes(&std.mem.nativeToLittle(u32, @intCast(value.len))));
+                writer.bytes(value);
+            }
+        }
+        self.ends[subject] = writer.at;
     }
+    return writer.at;
+}
+
+pub const Keeping = extern struct { past: *const Past, room: [*]u8, ends: [*]u64 };
+
+fn lives(self: *const Past, subject: usize) bool {
+    return self.admission.verdicts[self.last[subject]] == @intFromEnum(Verdict.value);
+}
+
+/// The subjects' states before the batch; `kept` begins with the instants that are kept of them.
+fn past(self: *Past, gpa: std.mem.Allocator) ![]State {
+    var numbers: std.StringHashMapUnmanaged(u32) = .empty;
+    const combinations: u32 = @intCast(self.combinations_count);
+    const asked = self.asked[0..@intCast(self.admission.asked_count)];
+    var view: std.ArrayList(u8) = .empty;
+    for (0..combinations) |number| {
+        view.clearRetainingCapacity();
+        for (asked) |place| try part(&view, gpa, self.admission.slot(self.firsts[number], self.selected[place]));
+        try numbers.putNoClobber(gpa, try gpa.dupe(u8, view.items), @intCast(number));
+    }
+    const values = try gpa.alloc([]const u8, self.selected_count);
     const states = try gpa.alloc(State, @intCast(self.subjects_count));
     var next: usize = 0;
     for (states, 0..) |*state, subject| {
@@ -152,12 +203,15 @@ fn past(self: *const Past, gpa: std.mem.Allocator) ![]State {
         if (next >= self.found_count or !std.mem.eql(u8, &self.found_keys[next], &self.keys[subject])) continue;
         const entry = stretch(self.entries, self.entry_ends, next);
         next += 1;
-        const held = std.mem.bytesToValue(Entry, entry[0..@sizeOf(Entry)]);
+        const held = std.mem.bytesToValue(Kept, entry[0..@sizeOf(Kept)]);
         self.kept[subject].at = held.at;
-        const values = entry[@sizeOf(Entry)..];
-        if (values.len == 0) continue;
-        const found = try numbers.getOrPut(gpa, values);
+        if (entry.len == @sizeOf(Kept)) continue;
+        try unmarshalled(entry[@sizeOf(Kept)..], values);
+        view.clearRetainingCapacity();
+        for (asked) |place| try part(&view, gpa, values[place]);
+        const found = try numbers.getOrPut(gpa, view.items);
         if (!found.found_existing) {
+            found.key_ptr.* = try gpa.dupe(u8, view.items);
             found.value_ptr.* = numbers.count() - 1;
             self.former[found.value_ptr.* - combinations] = @intCast(next - 1);
         }
@@ -165,6 +219,22 @@ fn past(self: *const Past, gpa: std.mem.Allocator) ![]State {
         state.* = .{ .values = found.value_ptr.*, .at = @max(held.at, told) };
     }
     return states;
+}
+
+fn part(view: *std.ArrayList(u8), gpa: std.mem.Allocator, value: []const u8) !void {
+    try view.appendSlice(gpa, std.mem.asBytes(&value.len));
+    try view.appendSlice(gpa, value);
+}
+
+fn unmarshalled(entry: []const u8, values: [][]const u8) !void {
+    if (entry[0] != '(' or std.mem.readInt(u32, entry[1..5], .little) != values.len) return error.Unsure;
+    var left = entry[tuple_head..];
+    for (values) |*value| {
+        if (left[0] != 's') return error.Unsure;
+        const size = std.mem.readInt(u32, left[1..5], .little);
+        value.* = left[bytes_head..][0..size];
+        left = left[bytes_head + size ..];
+    }
 }
 
 fn period(self: *const Past, at: i64) u32 {

@@ -3,14 +3,18 @@
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 from broker.model.keyed import DIGEST_BYTES
-from broker.native.admission import Admitted, Columns
-from broker.native.library import NONE, Core, Numbers, Past, Subjects, address
+from broker.native.admission import Admitted, Columns, Door
+from broker.native.library import NONE, Core, Keeping, Numbers, Past, Subjects, filled
 
-_KEPT_BYTES = 16
+KEPT_BYTES = 16
+"""Of an entry, before the values."""
+
+Row = tuple[bytes, bytes]
+"""Packed key and entry of a subject, as a lane keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,121 +35,124 @@ class Told(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Records alike: values before and after (None: there are none), when they were told, index of the kind, how many."""
+    """Records alike: when they were told, index of the kind, how many; and their values, as far as decisions look at them."""
 
     before: bytes | None
+    """Values of an entry, or None and a record with them, or -1."""
+    before_record: int
     at: int
-    after: int | None
-    """Number of the combination."""
+    after: int
+    """A record with the values, or -1."""
     kind: int
     records: int
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`of`: each record's group. `kept`: by subject, the instant and offset to be kept, as bytes, and the combination or None."""
+    """Each record's group, the groups, and what is to be kept of every subject."""
 
     of: bytearray
     groups: Sequence[Group]
-    kept: Sequence[tuple[bytes, int | None]]
+    rows: Sequence[Row]
 
 
 def subjects(core: Core, batch: Columns, admitted: Admitted) -> Whom:
     """Tell subjects apart; where one record of a subject is to be asked about, all of its are, and it is left out."""
     records = len(batch.offsets)
     numbers, keys = bytearray(4 * records), bytearray(DIGEST_BYTES * records)
-    found = core.subjects(
-        Subjects(
-            records=records,
-            verdicts=address(batch.verdicts),
-            packed_keys=address(admitted.packed_keys),
-            subjects=address(numbers),
-            keys=address(keys),
-        )
+    structure = filled(
+        Subjects,
+        records=records,
+        verdicts=batch.verdicts,
+        packed_keys=admitted.packed_keys,
+        subjects=numbers,
+        keys=keys,
     )
-    return Whom(numbers, list(_cut(bytes(keys), DIGEST_BYTES, found)))
+    found, joined = core.subjects(structure), bytes(keys)
+    return Whom(numbers, [joined[at : at + DIGEST_BYTES] for at in range(0, found * DIGEST_BYTES, DIGEST_BYTES)])
 
 
 def follow(
     core: Core,
+    through: Door,
     batch: Columns,
     admitted: Admitted,
     whom: Whom,
-    known: Sequence[tuple[bytes, bytes]],
-    blobs: Sequence[bytes],
+    known: Sequence[Row],
     instants: Numbers,
     told: Told,
     now: int,
+    *,
+    ended: int,
 ) -> Followed:
-    """Follow each subject through the batch, from what is `known` of it (packed key and entry, in order).
+    """Follow each subject through the batch, from what is `known` of it, in the order of the keys.
 
-    `blobs`: the values of each combination as an entry has them. Between two of `instants` it makes no difference when a
-    subject was told.
+    Between two of `instants` it makes no difference when a subject was told. `ended`: index of a deletion's kind.
     """
-    records, count = len(batch.offsets), len(whom.keys)
-    keys, found_keys = b"".join(whom.keys), b"".join(key for key, _ in known)
-    entries = b"".join(entry for _, entry in known)
-    entry_ends = array("Q", accumulate(len(entry) for _, entry in known))
-    joined, blob_ends = b"".join(blobs), array("Q", accumulate(map(len, blobs)))
-    of, kinds_of, at_of = bytearray(4 * records), bytearray(records), bytearray(8 * records)
-    before, after, times = bytearray(4 * records), bytearray(4 * records), bytearray(4 * records)
-    former, kept, kept_values = bytearray(4 * len(known)), bytearray(_KEPT_BYTES * count), bytearray(4 * count)
-    found = core.follow(
-        Past(
-            records=records,
-            verdicts=address(batch.verdicts),
-            subjects=address(whom.numbers),
-            combinations=address(admitted.combinations),
-            kinds=address(batch.kinds),
-            offsets=address(batch.offsets),
-            now=now,
-            next=told.next,
-            next_at=told.next_at,
-            whole=told.whole,
-            whole_at=told.whole_at,
-            instants=address(instants),
-            instants_count=len(instants),
-            subjects_count=count,
-            subject_keys=address(keys),
-            found_count=len(known),
-            found_keys=address(found_keys),
-            entries=address(entries),
-            entry_ends=address(entry_ends),
-            combination_count=len(blobs),
-            blobs=address(joined),
-            blob_ends=address(blob_ends),
-            groups=address(of),
-            group_before=address(before),
-            group_at=address(at_of),
-            group_after=address(after),
-            group_kind=address(kinds_of),
-            group_records=address(times),
-            former=address(former),
-            kept=address(kept),
-            kept_values=address(kept_values),
-        )
+    records, subjects_ = len(batch.offsets), len(whom.keys)
+    of, at, kinds = bytearray(4 * records), bytearray(8 * records), bytearray(records)
+    before, after, times = (bytearray(4 * records) for _ in range(3))
+    former = bytearray(4 * len(known))
+    past = filled(
+        Past,
+        admission=admitted.structure,
+        subjects=whom.numbers,
+        offsets=batch.offsets,
+        ended=ended,
+        selected_count=len(through.selected),
+        selected=through.selected,
+        asked=through.asked,
+        now=now,
+        next=told.next,
+        next_at=told.next_at,
+        whole=told.whole,
+        whole_at=told.whole_at,
+        instants=instants,
+        instants_count=len(instants),
+        subjects_count=subjects_,
+        keys=b"".join(whom.keys),
+        found_count=len(known),
+        found_keys=b"".join([key for key, _ in known]),
+        entries=b"".join([entry for _, entry in known]),
+        entry_ends=array("Q", accumulate(len(entry) for _, entry in known)),
+        firsts=admitted.firsts,
+        combinations_count=admitted.combinations,
+        groups=of,
+        group_before=before,
+        group_at=at,
+        group_after=after,
+        group_kind=kinds,
+        group_records=times,
+        former=former,
+        last=bytearray(4 * subjects_),
+        kept=bytearray(KEPT_BYTES * subjects_),
     )
-    formers = memoryview(former).cast("I")
-
-    def values(number: int) -> bytes | None:
-        if number == NONE:
-            return None
-        if number < len(blobs):
-            return blobs[number]
-        return known[formers[number - len(blobs)]][1][_KEPT_BYTES:]
-
+    found = core.follow(past)
+    firsts, formers, combinations = admitted.first_records, memoryview(former).cast("I"), admitted.combinations
     numbers = zip(
         memoryview(before).cast("I")[:found],
-        memoryview(at_of).cast("q")[:found],
+        memoryview(at).cast("q")[:found],
         memoryview(after).cast("I")[:found],
-        kinds_of[:found],
+        kinds[:found],
         memoryview(times).cast("I")[:found],
         strict=True,
     )
-    groups = [Group(values(was), at, None if now_ == NONE else now_, kind, n) for was, at, now_, kind, n in numbers]
-    last = (None if number == NONE else number for number in memoryview(kept_values).cast("I"))
-    return Followed(of, groups, list(zip(_cut(bytes(kept), _KEPT_BYTES, count), last, strict=True)))
+    groups = [
+        Group(
+            known[formers[was - combinations]][1][KEPT_BYTES:] if combinations <= was < NONE else None,
+            firsts[was] if was < combinations else -1,
+            told_at,
+            -1 if now_ == NONE else firsts[now_],
+            kind,
+            number,
+        )
+        for was, told_at, now_, kind, number in numbers
+    ]
+    return Followed(of, groups, list(zip(whom.keys, _kept(core, past, subjects_), strict=True)))
 
 
-def _cut(joined: bytes, size: int, number: int) -> Iterator[bytes]:
-    return (joined[at : at + size] for at in range(0, number * size, size))
+def _kept(core: Core, past: Past, subjects_: int) -> Iterator[bytes]:
+    room, ends = bytearray(past.kept_bytes), bytearray(8 * subjects_)
+    core.keep(filled(Keeping, past=past, room=room, ends=ends))
+    whole = bytes(room)
+    return (whole[begin:end] for begin, end in pairwise(chain((0,), memoryview(ends).cast("Q"))))

@@ -1,7 +1,4 @@
-"""The native core as it is called: its structures, one to one with those in the Zig files, and its five functions.
-
-Whoever fills a structure keeps what it points into until the call has returned.
-"""
+"""The native core as it is called: its structures, one to one with those in the Zig files, and its functions."""
 
 import sys
 from array import array
@@ -10,7 +7,7 @@ from ctypes import byref as by_reference
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 SOURCES = Path(__file__).parent
 NONE = (1 << 32) - 1
@@ -47,8 +44,8 @@ class Admission(Structure):
         ("principal", c_uint32),
         ("principal_nullable", c_uint32),
         ("wall", c_uint32),
-        ("selected_count", c_uint32),
-        ("selected", c_void_p),
+        ("asked", c_void_p),
+        ("asked_count", c_uint64),
         ("points", c_void_p),
         ("packed_keys", c_void_p),
         ("combinations", c_void_p),
@@ -72,12 +69,13 @@ class Past(Structure):
     """`follow`: see `follow.zig`."""
 
     _fields_ = [
-        ("records", c_uint64),
-        ("verdicts", c_void_p),
+        ("admission", c_void_p),
         ("subjects", c_void_p),
-        ("combinations", c_void_p),
-        ("kinds", c_void_p),
         ("offsets", c_void_p),
+        ("ended", c_uint32),
+        ("selected_count", c_uint32),
+        ("selected", c_void_p),
+        ("asked", c_void_p),
         ("now", c_int64),
         ("next", c_int64),
         ("next_at", c_int64),
@@ -86,14 +84,13 @@ class Past(Structure):
         ("instants", c_void_p),
         ("instants_count", c_uint64),
         ("subjects_count", c_uint64),
-        ("subject_keys", c_void_p),
+        ("keys", c_void_p),
         ("found_count", c_uint64),
         ("found_keys", c_void_p),
         ("entries", c_void_p),
         ("entry_ends", c_void_p),
-        ("combination_count", c_uint64),
-        ("blobs", c_void_p),
-        ("blob_ends", c_void_p),
+        ("firsts", c_void_p),
+        ("combinations_count", c_uint64),
         ("groups", c_void_p),
         ("group_before", c_void_p),
         ("group_at", c_void_p),
@@ -101,9 +98,16 @@ class Past(Structure):
         ("group_kind", c_void_p),
         ("group_records", c_void_p),
         ("former", c_void_p),
+        ("last", c_void_p),
         ("kept", c_void_p),
-        ("kept_values", c_void_p),
+        ("kept_bytes", c_uint64),
     ]
+
+
+class Keeping(Structure):
+    """`keep`: see `follow.zig`."""
+
+    _fields_ = [("past", c_void_p), ("room", c_void_p), ("ends", c_void_p)]
 
 
 class Constant(Structure):
@@ -197,11 +201,11 @@ class Core:
 
     def __init__(self, path: Path) -> None:
         self._library = CDLL(str(path))
-        for name in ("admit", "subjects", "follow", "bound", "pack"):
+        for name in ("admit", "subjects", "follow", "keep", "bound", "pack"):
             getattr(self._library, name).restype = c_uint64
 
     def admit(self, batch: Admission) -> int:
-        """Number of combinations of selected values."""
+        """Number of combinations of values that decisions look at."""
         return self._call("admit", batch)
 
     def subjects(self, batch: Subjects) -> int:
@@ -211,6 +215,10 @@ class Core:
     def follow(self, batch: Past) -> int:
         """Number of groups."""
         return self._call("follow", batch)
+
+    def keep(self, batch: Keeping) -> int:
+        """Number of bytes written."""
+        return self._call("keep", batch)
 
     def bound(self, batch: Packing) -> int:
         """Most bytes that `pack` needs; `chunks_count` becomes the most chunks."""
@@ -234,13 +242,24 @@ def core() -> Core | None:
     return Core(path) if path.exists() else None
 
 
-def address(buffer: "bytes | bytearray | Numbers") -> int | None:
-    """Where the bytes of a buffer are."""
-    if isinstance(buffer, bytes):
-        return cast(c_char_p(buffer), c_void_p).value
-    if isinstance(buffer, bytearray):
-        return addressof(c_char.from_buffer(buffer)) if buffer else None
-    return buffer.buffer_info()[0]
+_S = TypeVar("_S", bound=Structure)
+
+
+def filled(kind: type[_S], **given: Any) -> _S:
+    """A structure of these values, and of where those are that it points to: it keeps them for as long as it lives."""
+    fields = {field[0]: field[1] for field in kind._fields_}
+    structure = kind(**{name: place_of(value) if fields[name] is c_void_p else value for name, value in given.items()})
+    structure.held = given
+    return structure
+
+
+def place_of(value: Any) -> int | None:
+    """Where the bytes of a buffer or of a structure are."""
+    if isinstance(value, bytes):
+        return cast(c_char_p(value), c_void_p).value
+    if isinstance(value, bytearray):
+        return addressof(c_char.from_buffer(value)) if value else None
+    return value.buffer_info()[0] if isinstance(value, array) else addressof(value)
 
 
 def key_of(raw: bytes) -> Any:

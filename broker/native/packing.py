@@ -1,13 +1,24 @@
 """Deliveries and receipts of a batch, written at once; what does not depend on a record is written once per policy."""
 
-import ctypes
 from array import array
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from broker.native.admission import Admitted, Columns
 from broker.native.following import Followed
-from broker.native.library import NONE, Chunk, Constant, Core, Packing, Pseudonym, Recipe, address, frame_of, key_of
+from broker.native.library import (
+    NONE,
+    Chunk,
+    Constant,
+    Core,
+    Packing,
+    Pseudonym,
+    Recipe,
+    filled,
+    frame_of,
+    key_of,
+    place_of,
+)
 from broker.native.records import header_bytes, header_start
 from broker.schema.avro import varint
 from broker.schema.projection import Plain
@@ -159,41 +170,40 @@ def pack(
         shared.extend(value)
         return Constant(at, len(value))
 
-    packing = Packing(
+    packing = filled(
+        Packing,
         records=len(batch.offsets),
-        values=address(batch.values),
-        ends=address(batch.ends),
-        keys=address(batch.keys),
-        points=address(admitted.points),
+        values=batch.values,
+        ends=batch.ends,
+        keys=batch.keys,
+        points=admitted.points,
         points_each=admitted.points_each,
-        offsets=address(batch.offsets),
-        traces=address(traces),
-        groups=address(followed.of),
+        offsets=batch.offsets,
+        traces=traces,
+        groups=followed.of,
         groups_count=len(of_groups),
-        recipe_ends=address(ends),
-        recipe_of=address(numbers),
-        recipes=ctypes.addressof(written),
+        recipe_ends=ends,
+        recipe_of=numbers,
+        recipes=written,
         recipes_count=len(written),
-        spans=address(recipes.spans),
-        pseudonyms=ctypes.addressof(derived),
+        spans=recipes.spans,
+        pseudonyms=derived,
         pseudonyms_count=len(derived),
-        constants=address(constants),
+        constants=constants,
         id_header=constant(header_start("ce_id", _HEX_CHARACTERS)),
         time_header=constant(header_bytes(*frame.time)),
         trace_header=constant(header_start("traceparent", _TRACE_CHARACTERS)),
         place_head=constant(b"%d/" % frame.lane),
         place_tail=constant(b"/%d/%b" % (frame.run, frame.topic.encode())),
         receipt_head=constant(frame.receipt_head),
+        batch=shared,
         k_ledger=key_of(frame.k_ledger),
         outputs_count=len(recipes.outputs),
         most_batch=most_batch,
     )
-    packing.batch = address(held := bytes(shared))
     room = bytearray(core.bound(packing))
     chunks = (Chunk * packing.chunks_count)()
-    packing.room, packing.room_bytes = address(room), len(room)
-    packing.chunks = ctypes.addressof(chunks)
+    packing.room, packing.room_bytes, packing.chunks = place_of(room), len(room), place_of(chunks)
     outputs, whole = recipes.outputs, memoryview(room)
     found = core.pack(packing)
-    del held
     return [Packed(outputs[each.output], each.records, whole[each.begin : each.end]) for each in chunks[:found]]

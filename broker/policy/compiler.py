@@ -7,7 +7,7 @@ revocation among thousands of agreements costs the router that one.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import partial
+from functools import lru_cache, partial
 
 from broker.errors import Invalid
 from broker.model.agreement import (
@@ -21,7 +21,8 @@ from broker.model.agreement import (
     ReleasedField,
     Transform,
 )
-from broker.model.decision import Departure, Kind, Reason, Release, Withhold
+from broker.model.decision import Kind, Release, Withhold
+from broker.model.on_demand import OnDemand
 from broker.policy.attest import ATTESTED, TIMED, Answer, question
 from broker.policy.buckets import FOREVER, Plan, Values
 from broker.policy.calendar import milliseconds
@@ -125,6 +126,16 @@ def _part(index: int, standing: Standing, bytes_of: "_Bytes") -> Part:
     return Part(standing, _used(standing), entry)
 
 
+def paths_asked(plans: Iterable[Plan]) -> frozenset[str]:
+    """Leaf paths that decisions under these plans look at: of all that an engine takes, the others change nothing."""
+    versions = (version.agreement for plan in plans for version in (plan, *(former for _, former in plan.formers)))
+    return frozenset(
+        path
+        for agreement in versions
+        for path in (*(leaf.path for leaf in leaves_of(agreement.population.where)), *_compared(agreement))
+    )
+
+
 def leaves_of(where: Constraint) -> Iterator[Equals | Range | Prefix]:
     """The tests on paths that a constraint is made of, in document order."""
     if isinstance(where, AllOf | AnyOf):
@@ -184,12 +195,11 @@ def _optional_text(raw: bytes) -> bytes | None:
 
 def _plan(index: int, standing: Standing, where: Constraint, bytes_of: _Bytes) -> Plan:
     agreement = standing.agreement
-    releases = {kind: Release(agreement.id, kind) for kind in Kind}
     attested, timed = _asked(agreement, ATTESTED), _asked(agreement, TIMED)
     return Plan(
         index=index,
         agreement=agreement,
-        keys=frozenset(released.key for released in agreement.fields),
+        keys=_keys(agreement.fields),
         state=standing.state,
         above_ceiling=standing.above_ceiling,
         start=bytes_of.instant(agreement.term.start, -FOREVER),
@@ -199,13 +209,19 @@ def _plan(index: int, standing: Standing, where: Constraint, bytes_of: _Bytes) -
         where=_predicate(where, bytes_of),
         answers=_answers(attested, bytes_of) if is_attestation(agreement) else None,
         timed=_answers(timed, bytes_of) if timed else None,
-        releases=releases,
-        departures={reason: Release(agreement.id, Kind.LEFT_POPULATION, None, reason) for reason in Departure},
-        withholds={reason: Withhold(agreement.id, reason) for reason in Reason if reason.receipted},
+        releases=OnDemand(partial(Release, agreement.id)),
+        departures=OnDemand(partial(Release, agreement.id, Kind.LEFT_POPULATION, None)),
+        withholds=OnDemand(partial(Withhold, agreement.id)),
         formers=tuple(
             (milliseconds(former.until), _former(index, standing, former, bytes_of)) for former in standing.formers
         ),
     )
+
+
+@lru_cache(maxsize=1024)
+def _keys(fields: tuple[ReleasedField, ...]) -> frozenset[str]:
+    """One set for all agreements that release the same."""
+    return frozenset(released.key for released in fields)
 
 
 def _former(index: int, standing: Standing, former: Former, bytes_of: _Bytes) -> Plan:

@@ -18,14 +18,15 @@ from broker.model.decision import RECORD_KINDS, Decision, Kind, Release
 from broker.model.keyed import coordinates
 from broker.model.record import header
 from broker.native.admission import Admitted, Columns, Door, Verdict, admit, door
-from broker.native.following import Followed, Group, Told, follow, subjects
-from broker.native.library import Core
+from broker.native.following import Followed, Group, Row, Told, follow, subjects
+from broker.native.library import NONE, Core
 from broker.native.packing import Frame, Recipes, pack
+from broker.policy.compiler import paths_asked
 from broker.policy.engine import Previous
 from broker.routing.backfill import Reach
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.counts import Counts
-from broker.routing.lane_state import Row, packed_values, unpacked_values
+from broker.routing.lane_state import unpacked_values
 from broker.routing.outlet import Instant, Source
 from broker.routing.plans import TopicPlan
 
@@ -34,7 +35,6 @@ FEWEST = 200
 
 _KEY_CHARACTERS, _TRACE_CHARACTERS = 32, 55
 _NO_KEY, _NO_TRACE = b"0" * _KEY_CHARACTERS, b" " * _TRACE_CHARACTERS
-_KIND_AT = 5
 _ENDED = RECORD_KINDS.index(Kind.ENDED)
 
 Decided = Sequence[tuple[int, Decision]]
@@ -67,6 +67,8 @@ class Bulk:
     k_lane: bytes = field(repr=False)
     _door: Door = field(init=False)
     _instants: "array[int]" = field(init=False)
+    _uncut: frozenset[int] = field(init=False)
+    """Outlets whose deliveries the core cannot make."""
     _recipes: Recipes = field(init=False, default_factory=Recipes)
 
     def __post_init__(self) -> None:
@@ -77,11 +79,13 @@ class Bulk:
             plan.frame,
             plan.wall,
             plan.engine.paths,
+            paths_asked(plan.engine.plans),
             lane=self.lane,
             lanes=self.lanes,
             k_lane=self.k_lane,
         )
         self._instants = array("q", plan.engine.instants())
+        self._uncut = frozenset(index for index, outlet in enumerate(plan.outlets) if outlet.cut is None)
 
     def route(
         self,
@@ -96,33 +100,38 @@ class Bulk:
         batch = _columns(records, remembered.touched)
         admitted = admit(self.core, self._door, batch)
         whom = subjects(self.core, batch, admitted)
-        values = [self.plan.select(batch.value(first), admitted.offsets(first)) for first in admitted.firsts]
-        blobs = [packed_values(each) for each in values]
-        known, told = remembered.known(whom.keys), _told(remembered.reach)
-        followed = follow(self.core, batch, admitted, whom, known, blobs, self._instants, told, at.at_ms)
-        decided = self._decide(followed.groups, values, at, counts)
-        self._pack(batch, admitted, followed, decided, records, at, frame, work)
-        rows = [
-            (key, head if number is None else head + blobs[number])
-            for key, (head, number) in zip(whom.keys, followed.kept, strict=True)
-        ]
-        return Routed(
-            rows, [record for record, said in zip(records, batch.verdicts, strict=True) if said == Verdict.ASK]
+        followed = follow(
+            self.core,
+            self._door,
+            batch,
+            admitted,
+            whom,
+            remembered.known(whom.keys),
+            self._instants,
+            _told(remembered.reach),
+            at.at_ms,
+            ended=_ENDED,
         )
+        decided = self._decide(batch, admitted, followed.groups, at, counts)
+        self._pack(batch, admitted, followed, decided, records, at, frame, work)
+        rest = [record for record, said in zip(records, batch.verdicts, strict=True) if said == Verdict.ASK]
+        return Routed(followed.rows, rest)
 
     def _decide(
-        self, groups: Sequence[Group], values: Sequence[tuple[bytes, ...]], at: Instant, counts: Counts
+        self, batch: Columns, admitted: Admitted, groups: Sequence[Group], at: Instant, counts: Counts
     ) -> Sequence[Decided]:
         """One decision for every group, counted for all of it."""
-        batch, found = self.plan.engine.batch(at.at_ms), []
+        plan, found = self.plan, []
+        values = {first: plan.select(batch.value(first), admitted.offsets(first)) for first in admitted.first_records}
+        decisions = plan.engine.batch(at.at_ms)
         for group in groups:
-            before = None if group.before is None else Previous(unpacked_values(group.before), group.at)
-            after = None if group.after is None else values[group.after]
-            decided = batch.decide(before, after, _kind(group), times=group.records)
+            known = unpacked_values(group.before) if group.before else values.get(group.before_record)
+            before = None if known is None else Previous(known, group.at)
+            decided = decisions.decide(before, values.get(group.after), _kind(group), times=group.records)
             for _, decision in decided:
                 counts.decided(decision, group.records)
             found.append(decided)
-        counts.routed(self.plan, batch.counts())
+        counts.routed(plan, decisions.counts())
         return found
 
     def _pack(
@@ -165,15 +174,15 @@ class Bulk:
         work: Checkpoint,
     ) -> None:
         """Deliver, one by one, what the core cannot cut: all that goes into one stream is made here, or nothing of it."""
-        outlets = self.plan.outlets
-        asked = {
-            group: [(index, each) for index, each in found if isinstance(each, Release) and outlets[index].cut is None]
-            for group, found in enumerate(decided)
-        }
-        if not any(asked.values()):
+        if not self._uncut:
             return
+        outlets = self.plan.outlets
+        asked = [
+            [(index, each) for index, each in found if index in self._uncut and isinstance(each, Release)]
+            for found in decided
+        ]
         for record, group in enumerate(memoryview(followed.of).cast("I")):
-            for index, decision in asked.get(group, ()):
+            for index, decision in () if group == NONE else asked[group]:
                 offset, key = (
                     batch.offsets[record],
                     batch.keys[record * _KEY_CHARACTERS : (record + 1) * _KEY_CHARACTERS],
@@ -203,7 +212,6 @@ def _columns(records: Sequence[Any], touched: Callable[[set[bytes]], Collection[
         values=b"".join(values),
         ends=array("Q", accumulate(map(len, values))),
         verdicts=verdicts,
-        kinds=bytes(value[_KIND_AT] >> 1 if len(value) > _KIND_AT else _ENDED for value in values),
         offsets=array("q", [record.offset for record in records]),
     )
 
