@@ -14,9 +14,10 @@ from typing import Any
 
 from bench.awaited import Spread
 from bench.bulk import set_up_many
-from bench.contenders import PATIENCE_S, cpu_s, lived, memory_mb, now, reading, router_process
+from bench.contenders import PATIENCE_S, lived, now, reading, router_process
 from bench.load import rows_of
 from bench.population import publish
+from bench.processes import cpu_s, memory_mb
 from broker.cli.site import Site
 from broker.control import keys
 from broker.model import topics

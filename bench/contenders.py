@@ -1,7 +1,6 @@
 """What may be loaded in one installation, each in a process of its own: the router as users run it, and the raw hop."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -164,28 +163,6 @@ async def _one_of(here: Site, names: Sequence[str], partitions: Sequence[int]) -
         await consumer.seek_to_beginning()
         async with asyncio.timeout(PATIENCE_S):
             return row_as_json(await consumer.getone())
-
-
-def cpu_s(pid: int | None) -> float:
-    """CPU seconds that a process has taken; nan where the system does not tell."""
-    told = Path(f"/proc/{pid}/stat")
-    if pid is None or not told.exists():
-        return float("nan")
-    fields = told.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mb(pid: int | None) -> Mapping[str, float]:
-    """Resident memory of a process now, at its most, and now without mapped files (those the kernel can take back), in MB (10^6 bytes).
-
-    Empty where the system does not tell.
-    """
-    told = Path(f"/proc/{pid}/status")
-    if pid is None or not told.exists():
-        return {}
-    lines = dict(line.split(":", 1) for line in told.read_text().splitlines() if ":" in line)
-    names = {"resident": "VmRSS", "most": "VmHWM", "own": "RssAnon"}
-    return {name: round(int(lines[field].split()[0]) * 1024 / 1e6, 1) for name, field in names.items()}
 
 
 def now() -> float:

@@ -6,12 +6,12 @@ people in the records on file too. Ratios of these runs mean something; the rate
 
 import asyncio
 import itertools
+import os
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from aiokafka.structs import TopicPartition
@@ -19,6 +19,7 @@ from aiokafka.structs import TopicPartition
 from adapters.synthetic import people
 from bench.copy import Run
 from bench.population import document, publish, records, set_up
+from bench.processes import memory_mb
 from broker.cli.installation import Installation
 from broker.cli.router import collect_rarely, lane_maker
 from broker.cli.site import Site
@@ -44,18 +45,17 @@ _PEOPLE, _ON_FILE = 20_000, 2_000
 _ROWS = 5_000
 _SERIALS = 997
 _FIRST_BIRTH = date(1930, 1, 1)
-_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured; times in seconds, memory in bytes (None where the system does not tell)."""
+    """What was measured; times in seconds, memory in MB (None where the system does not tell)."""
 
     entries: int
     loaded: Run
     again: Run
     rebuilt: Run
-    memory: int | None
+    memory: float | None
     told: Run
     without: Run
     beside: Run
@@ -69,7 +69,7 @@ class Figures:
             "load": _rate(self.loaded),
             "load_again": _rate(self.again),
             "rebuild": _rate(self.rebuilt),
-            "memory_mb": None if self.memory is None else round(self.memory / 1e6),
+            "memory_mb": None if self.memory is None else round(self.memory),
             "told": _rate(self.told),
             "router": {
                 "without": _rate(self.without),
@@ -104,12 +104,12 @@ async def measure(here: Site, *, entries: int, number: int, progress: Progress) 
     loaded = await load(register, openings(entries))
     again = await load(register, openings(min(entries, 50_000)))
     progress(f"{loaded.per_second:.0f} a second, {again.per_second:.0f} that were there; rebuilding the register")
-    before, started = _resident(), time.perf_counter()
+    before, started = memory_mb(os.getpid()), time.perf_counter()
     rebuilt = register_of(here)
     cpu = time.process_time()
     await rebuilt.start()
     rebuild = Run(entries, time.perf_counter() - started, time.process_time() - cpu)
-    memory = None if before is None else (_resident() or 0) - before
+    memory = memory_mb(os.getpid())["resident"] - before["resident"] if before else None
     await rebuilt.close()
     del rebuilt
     progress(f"{rebuild.per_second:.0f} a second; lanes tell what changed")
@@ -202,12 +202,6 @@ async def _with_lanes(
     for lane in lanes:
         await lane.close()
     return run
-
-
-def _resident() -> int | None:
-    """Bytes of this process in memory, where Linux tells."""
-    told = Path("/proc/self/statm")
-    return int(told.read_text().split()[1]) * _PAGE_BYTES if told.exists() else None
 
 
 def _rate(run: Run) -> Mapping[str, float]:

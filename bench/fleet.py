@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.contenders import cpu_s
+from bench.processes import cpu_s
 from broker.cli.site import Site
 from broker.kafka import leash
 from broker.testing import wait_until

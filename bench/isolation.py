@@ -25,6 +25,7 @@ from adapters.synthetic import people
 from bench.backfill import Crowd, Latency
 from bench.isolation_agencies import EXITS, HANGING, HASTY, REPEATING, SLOW, WATCHED, Agency, Receivers, Seen
 from bench.population import nis_of, publish, set_up
+from bench.processes import memory_mb
 from broker.cli import figures
 from broker.cli.installation import Installation
 from broker.cli.processes import HOST, Supervised
@@ -43,7 +44,6 @@ _LIVE, _SLOW_BACKLOG = 1000, 5000
 _WARM = 50
 _MOST_S = 3600.0
 _PATIENCE_S = 120.0
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 Progress = Callable[[str], None]
 
 
@@ -57,7 +57,7 @@ class Figures:
 
     load: Mapping[str, float]
     phases: dict[str, dict[str, Latency]] = field(default_factory=dict)
-    memory_mb: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    memory_mb: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     flooded: dict[str, int] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
@@ -168,12 +168,10 @@ class _Stack:
             made[name] = await held.enter_async_context(Supervised(command, here.home.logs / f"{name}.log"))
         return cls(await wait_until(lambda: _url(here.home.logs / "api.log"), timeout=_PATIENCE_S), made)
 
-    def memory_mb(self) -> dict[str, int]:
+    def memory_mb(self) -> dict[str, float]:
         """Resident now; nothing where the system does not tell."""
-        told = {name: Path(f"/proc/{process.pid}/statm") for name, process in self.processes.items()}
-        return {
-            name: int(path.read_text().split()[1]) * _PAGE_BYTES >> 20 for name, path in told.items() if path.exists()
-        }
+        told = {name: memory_mb(process.pid) for name, process in self.processes.items()}
+        return {name: mb["resident"] for name, mb in told.items() if mb}
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.awaited import SHARES, Latencies, Spread, percentile
-from bench.contenders import Contender, Stage, cpu_s, lived, raw_hop, stage
+from bench.contenders import Contender, Stage, lived, raw_hop, stage
+from bench.processes import cpu_s
 from broker.cli.site import Site
 
 _WARM_S = 5.0

@@ -13,10 +13,11 @@ from aiokafka.structs import TopicPartition
 
 from bench.bulk import cases_of, set_up_many
 from bench.cold_start import topics_that_fit
-from bench.contenders import lived, memory_mb, reading, router_process
+from bench.contenders import lived, reading, router_process
 from bench.dossiers import filed, load, openings, register_of
 from bench.load import rows_of
 from bench.population import publish
+from bench.processes import memory_mb
 from broker.cli.site import Site
 from broker.control import keys
 from broker.control.dev_signing import bring_into_force

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.awaited import SHARES, Spread, percentile
-from bench.contenders import Stage, lived, memory_mb, now, stage
+from bench.contenders import Stage, lived, now, stage
 from bench.drift import Drift, Line
 from bench.population import publish
+from bench.processes import memory_mb
 from broker.cli.site import Site
 from broker.testing import wait_until
 

@@ -5,8 +5,8 @@ import asyncio
 from typing import Any
 
 from broker.cli import bench_decisions, bench_fleet, bench_load, bench_matrix, bench_simulate
-from broker.cli.bench_site import count, fresh_installation, peers_among
-from broker.cli.output import machine, note, say, table
+from broker.cli.bench_site import count, ends, fresh_installation, peers_among, told_as_json
+from broker.cli.output import note, say, table
 
 
 def register(commands: Any) -> None:
@@ -20,27 +20,22 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--peers", type=_peers, default=(), metavar="NAMES", help="also kstreams, quix or both: `kstreams,quix`"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(run=_router)
+    ends(parser, _router)
     dossiers = verbs.add_parser("dossiers", help="load and rebuild a register, its memory, the router with and without")
     dossiers.add_argument("--entries", type=count, default=1_000_000, metavar="N", help="dossiers (default 1000000)")
     dossiers.add_argument("--records", type=count, default=100_000, metavar="N", help="source records (default 100000)")
-    dossiers.add_argument("--json", action="store_true", help="one JSON object")
-    dossiers.set_defaults(run=_dossiers)
+    ends(dossiers, _dossiers)
     bench_decisions.register(verbs)
     backfill = verbs.add_parser("backfill", help="a backfill and a replay, and what other agencies notice of them")
     backfill.add_argument("--subjects", type=count, default=200_000, metavar="N", help="subjects (default 200000)")
-    backfill.add_argument("--json", action="store_true", help="one JSON object")
-    backfill.set_defaults(run=_backfill)
+    ends(backfill, _backfill)
     state = verbs.add_parser("state", help="a lane's state of many subjects: written, read, looked through, rebuilt")
     state.add_argument("--subjects", type=count, default=1_000_000, metavar="N", help="subjects (default 1000000)")
-    state.add_argument("--json", action="store_true", help="one JSON object")
-    state.set_defaults(run=_state)
+    ends(state, _state)
     adapter = verbs.add_parser("adapter", help="an adapter's runner, with seals and without")
     adapter.add_argument("--records", type=count, default=50_000, metavar="N", help="records a turn (default 50000)")
     adapter.add_argument("--turns", type=count, default=5, metavar="N", help="turns of each (default 5)")
-    adapter.add_argument("--json", action="store_true", help="one JSON object")
-    adapter.set_defaults(run=_adapter)
+    ends(adapter, _adapter)
     isolation = verbs.add_parser(
         "isolation", help="what agencies notice of others that are slow, hasty or read all again"
     )
@@ -51,8 +46,7 @@ def register(commands: Any) -> None:
     isolation.add_argument(
         "--records", type=count, default=200, metavar="N", help="live records a second (default 200)"
     )
-    isolation.add_argument("--json", action="store_true", help="one JSON object")
-    isolation.set_defaults(run=_isolation)
+    ends(isolation, _isolation)
     bench_fleet.register(verbs)
     bench_load.register(verbs)
     bench_matrix.register(verbs)
@@ -67,8 +61,7 @@ async def _router(given: argparse.Namespace) -> None:
     async with fresh_installation() as here:
         found = await compare(here, agreements=given.agreements, number=given.records, progress=note, peers=peers)
     result = found.as_json()
-    if given.json:
-        machine(result)
+    if told_as_json(given, result):
         return
     rows = [(who, *result[who].values()) for who in ("router", "copy")]
     against = result.get("peers", {})
@@ -85,8 +78,7 @@ async def _dossiers(given: argparse.Namespace) -> None:
     async with fresh_installation() as here:
         found = await measure(here, entries=given.entries, number=given.records, progress=note)
     result = found.as_json()
-    if given.json:
-        machine(result)
+    if told_as_json(given, result):
         return
     runs = {name: result[name] for name in ("load", "load_again", "rebuild", "told")}
     runs |= {f"router, {name}": run for name, run in result["router"].items() if isinstance(run, dict)}
@@ -102,8 +94,7 @@ async def _backfill(given: argparse.Namespace) -> None:
 
     async with fresh_installation() as here:
         found = (await measure(here, subjects=given.subjects, progress=note)).as_json()
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     table(("figure", "value"), list(found.items()))
 
@@ -113,8 +104,7 @@ async def _state(given: argparse.Namespace) -> None:
 
     async with fresh_installation() as here:
         found = await measure(here, subjects=given.subjects, progress=note)
-    if given.json:
-        machine(found.as_json())
+    if told_as_json(given, found.as_json()):
         return
     for name, figure in found.as_json().items():
         say(f"{name:24} {figure}")
@@ -125,8 +115,7 @@ async def _adapter(given: argparse.Namespace) -> None:
 
     async with fresh_installation() as here:
         found = (await measure(here, number=given.records, turns=given.turns, progress=note)).as_json()
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     table(("runner", "records/s", "records/CPU s"), ((name, *found[name].values()) for name in ("whole", "bare")))
     say(f"whole ÷ bare: {found['ratio']} by wall clock, {found['ratio_per_cpu']} per CPU second")
@@ -137,8 +126,7 @@ async def _isolation(given: argparse.Namespace) -> None:
 
     async with fresh_installation() as here:
         found = await measure(here, replayed=given.replayed, seconds=given.seconds, rate=given.records, progress=note)
-    if given.json:
-        machine(found.as_json())
+    if told_as_json(given, found.as_json()):
         return
     table(("phase", "exit", "deliveries", "p50 ms", "p99 ms", "p50 ÷", "p99 ÷"), found.rows())
     rows = ((phase, name, *held) for phase, known in found.memory_mb.items() for name, held in known.items())

@@ -5,9 +5,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from broker.cli.bench_site import count, peers_among
+from broker.cli.bench_site import count, ends, peers_among, told_as_json
 from broker.cli.documents import PolicyFolder
-from broker.cli.output import machine, note, say, table
+from broker.cli.output import note, say, table
 
 _PEERS = ("opa", "cedar")
 
@@ -20,8 +20,7 @@ def register(verbs: Any) -> None:
         "--peers", type=partial(peers_among, _PEERS), default=(), metavar="NAMES", help="also opa, cedar: `opa,cedar`"
     )
     parser.add_argument("--turns", type=count, default=3, metavar="N", help="turns of each beside peers (default 3)")
-    parser.add_argument("--json", action="store_true", help="one JSON object per size, the growth, one per peer's form")
-    parser.set_defaults(run=_decisions)
+    ends(parser, _decisions, "one JSON object per size, the growth, one per peer's form")
 
 
 async def _decisions(given: argparse.Namespace) -> None:
@@ -36,9 +35,7 @@ async def _decisions(given: argparse.Namespace) -> None:
         rate.as_json()
         for rate in (policy_engines.compare(schema, programs, turns=given.turns, progress=note) if programs else ())
     ]
-    if given.json:
-        for result in (*(cost.as_json() for cost in found), {"growth": growth}, *rates):
-            machine(result)
+    if told_as_json(given, *(cost.as_json() for cost in found), {"growth": growth}, *rates):
         return
     columns = ("agreements", "compile s", "stays µs", "stays µs, 10", "moves µs", "moves µs, 10", "decisions")
     table(columns, [tuple(cost.as_json().values()) for cost in found])

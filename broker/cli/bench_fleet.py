@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from broker.cli.bench_site import count, fresh_installation
-from broker.cli.output import machine, note, say, table
+from broker.cli.bench_site import count, ends, fresh_installation, told_as_json
+from broker.cli.output import note, say, table
 
 
 def register(verbs: Any) -> None:
@@ -14,15 +14,13 @@ def register(verbs: Any) -> None:
     scale.add_argument("--agreements", type=count, default=300, metavar="N", help="active agreements (default 300)")
     scale.add_argument("--records", type=count, default=200_000, metavar="N", help="of a turn (default 200000)")
     scale.add_argument("--turns", type=count, default=3, metavar="N", help="turns of each (default 3)")
-    scale.add_argument("--json", action="store_true", help="one JSON object")
-    scale.set_defaults(run=_scale_out)
+    ends(scale, _scale_out)
     takeover = verbs.add_parser("takeover", help="what is noticed when a router is killed, joins or leaves")
     takeover.add_argument("--rate", type=count, default=500, metavar="N", help="records a second (default 500)")
     takeover.add_argument("--kills", type=count, default=5, metavar="N", help="of one of two (default 5)")
     takeover.add_argument("--rounds", type=count, default=3, metavar="N", help="a third joins, one leaves (default 3)")
     takeover.add_argument("--agreements", type=count, default=50, metavar="N", help="live agreements (default 50)")
-    takeover.add_argument("--json", action="store_true", help="one JSON object")
-    takeover.set_defaults(run=_takeover)
+    ends(takeover, _takeover)
 
 
 async def _scale_out(given: argparse.Namespace) -> None:
@@ -38,8 +36,7 @@ async def _scale_out(given: argparse.Namespace) -> None:
             progress=note,
         )
     found = figures.as_json()
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     names = ("records_per_s", "records_per_cpu_s")
     rows = [(who, *(found[who][name]["median"] for name in names), found[who]["cpu_s"]) for who in ("one", "several")]
@@ -61,8 +58,7 @@ async def _takeover(given: argparse.Namespace) -> None:
             progress=note,
         )
     found = figures.as_json()
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     for kind in ("killed", "joined", "left"):
         rows = [(kind, name, *spread.values()) for name, spread in found[kind].items()]

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from broker.cli.bench_site import count, fresh_installation
-from broker.cli.output import machine, note, say, table
+from broker.cli.bench_site import count, ends, fresh_installation, told_as_json
+from broker.cli.output import note, say, table
 
 
 def register(verbs: Any) -> None:
@@ -17,21 +17,18 @@ def register(verbs: Any) -> None:
     latency.add_argument("--seconds", type=count, default=30, metavar="S", help="of a turn (default 30)")
     latency.add_argument("--turns", type=count, default=5, metavar="N", help="turns of each (default 5)")
     latency.add_argument("--agreements", type=count, default=300, metavar="N", help="live agreements (default 300)")
-    latency.add_argument("--json", action="store_true", help="one JSON object")
-    latency.set_defaults(run=_latency)
+    ends(latency, _latency)
     memory = verbs.add_parser("memory", help="what a router holds: agreements, dossiers and subjects")
     memory.add_argument("--agreements", type=count, default=10_000, metavar="N", help="default 10000")
     memory.add_argument("--dossiers", type=count, default=1_000_000, metavar="N", help="default 1000000")
     memory.add_argument(
         "--subjects", type=count, default=1_000_000, metavar="N", help="in the lanes' state, default 1000000"
     )
-    memory.add_argument("--json", action="store_true", help="one JSON object")
-    memory.set_defaults(run=_memory)
+    ends(memory, _memory)
     cold = verbs.add_parser("cold-start", help="from a router's start to its first lane and its first delivery")
     cold.add_argument("--agreements", type=count, default=10_000, metavar="N", help="in force (default 10000)")
     cold.add_argument("--starts", type=count, default=5, metavar="N", help="starts (default 5)")
-    cold.add_argument("--json", action="store_true", help="one JSON object")
-    cold.set_defaults(run=_cold_start)
+    ends(cold, _cold_start)
 
 
 async def _latency(given: argparse.Namespace) -> None:
@@ -47,8 +44,7 @@ async def _latency(given: argparse.Namespace) -> None:
             progress=note,
         )
     found = figures.as_json()
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     names = ("p50", "p99", "p999", "max")
     rows = [(who, found[who]["samples"], *(found[who][f"{name}_ms"] for name in names)) for who in ("router", "hop")]
@@ -71,7 +67,7 @@ async def _memory(given: argparse.Namespace) -> None:
             subjects=given.subjects,
             progress=note,
         )
-    _shown(figures.as_json(), as_json=given.json)
+    _shown(given, figures.as_json())
 
 
 async def _cold_start(given: argparse.Namespace) -> None:
@@ -79,14 +75,12 @@ async def _cold_start(given: argparse.Namespace) -> None:
 
     async with fresh_installation() as here:
         figures = await measure(here, agreements=given.agreements, starts=given.starts, progress=note)
-    _shown(figures.as_json(), as_json=given.json)
+    _shown(given, figures.as_json())
 
 
-def _shown(found: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        machine(found)
-        return
-    table(("figure", "value"), ((name, _spread(value)) for name, value in found.items()))
+def _shown(given: argparse.Namespace, found: Mapping[str, Any]) -> None:
+    if not told_as_json(given, found):
+        table(("figure", "value"), ((name, _spread(value)) for name, value in found.items()))
 
 
 def _spread(value: Any) -> Any:

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from broker.cli.bench_site import count, fresh_installation
-from broker.cli.output import machine, note, say, table
+from broker.cli.bench_site import count, ends, fresh_installation, told_as_json
+from broker.cli.output import note, say, table
 
 _FAILED = 2
 
@@ -25,27 +25,26 @@ def register(verbs: Any) -> None:
         "--journal", type=Path, metavar="FILE", help="add each finished run at once, and go on where that file ends"
     )
     matrix.add_argument("--out", type=Path, metavar="DIR", help="write results.jsonl and plots there")
-    _kept_or_told(matrix)
-    matrix.set_defaults(run=_matrix)
+    _kept(matrix)
+    ends(matrix, _matrix, "one JSON object per cell")
     soak = verbs.add_parser("soak", help="long at a share of what the router can: memory and latency over time")
     soak.add_argument("--minutes", type=count, default=30, metavar="N", help="default 30")
     soak.add_argument("--share", type=_share, default=0.5, metavar="X", help="of the measured capacity (default 0.5)")
     soak.add_argument("--rate", type=count, metavar="N", help="records a second at most (default: the share alone)")
     soak.add_argument("--agreements", type=count, default=300, metavar="N", help="live agreements (default 300)")
     soak.add_argument("--out", type=Path, metavar="DIR", help="write soak.json and plots there")
-    _kept_or_told(soak)
-    soak.set_defaults(run=_soak)
+    _kept(soak)
+    ends(soak, _soak)
     plot = verbs.add_parser("plot", help="plots of a history of measurements, as SVG")
     plot.add_argument("history", type=Path, metavar="HISTORY", help="a file of JSON lines, or a folder of them")
     plot.add_argument("out", type=Path, metavar="OUT", help="folder for the plots")
     plot.set_defaults(run=_plot)
 
 
-def _kept_or_told(parser: argparse.ArgumentParser) -> None:
+def _kept(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", action="store_true", help="add the results to bench/history/, with commit and machine"
     )
-    parser.add_argument("--json", action="store_true", help="JSON lines")
 
 
 async def _matrix(given: argparse.Namespace) -> int:
@@ -69,10 +68,7 @@ async def _matrix(given: argparse.Namespace) -> int:
         _write(given.out, "results.jsonl", "".join(f"{json.dumps({**about, **line})}\n" for line in lines))
         for name, text in plots([{**about, **line} for line in lines]).items():
             _write(given.out, name, text)
-    if given.json:
-        for line in lines:
-            machine(line)
-    else:
+    if not told_as_json(given, *lines):
         table(("cell", "runs", "median (min-max)", "unit", "÷ baseline", "÷ cell"), _rows(lines))
         for line in lines:
             for failure in line["failures"]:
@@ -101,8 +97,7 @@ async def _soak(given: argparse.Namespace) -> None:
         _write(given.out, "soak.json", f"{json.dumps({**about, 'soak': found})}\n")
         for name, text in soak_plots(found).items():
             _write(given.out, f"soak-{name}", text)
-    if given.json:
-        machine(found)
+    if told_as_json(given, found):
         return
     for line in _soaked(found):
         say(line)
@@ -119,8 +114,8 @@ def _soaked(found: Mapping[str, Any]) -> Iterator[str]:
         if growth is None or growth["low"] is None:
             yield f"{title}: the samples are too few, or too alike, for a slope with an interval"
         else:
-            sure = "none that chance does not explain" if growth["low"] <= 0 else "it grows"
-            yield f"{title}, second half: {growth['slope']} MB/h (95 %: {growth['low']} to {growth['high']}): {sure}"
+            said = "it grows" if growth["low"] > 0 else "no growth"
+            yield f"{title}, second half: {growth['slope']} MB/h (95 %: {growth['low']} to {growth['high']}): {said}"
 
 
 def _drifted(drift: Mapping[str, Any] | None) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from broker.cli.bench_site import count
-from broker.cli.output import machine, say, table
+from broker.cli.bench_site import count, ends, told_as_json
+from broker.cli.output import say, table
 from broker.errors import ConfigError
 
 _SECONDS = 20
@@ -37,8 +37,7 @@ def register(verbs: Any) -> None:
     parser.add_argument("--replicas", type=count, default=1, metavar="N", help="default 1")
     parser.add_argument("--round-trip-ms", type=_milliseconds, metavar="MS", help="default: as measured")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="other costs than bench/history/costs.json")
-    parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.set_defaults(run=_simulate)
+    ends(parser, _simulate, "one JSON object per line")
 
 
 def _simulate(given: argparse.Namespace) -> None:
@@ -58,9 +57,7 @@ def _compare(given: argparse.Namespace, costs: Any, text: str) -> None:
 
     costs, found = compare(read_points(text), costs, cores=given.cores)
     lines = [each.as_json() for each in found]
-    if given.json:
-        for line in lines:
-            machine(line)
+    if told_as_json(given, *lines):
         return
     table(
         ("topics", "", "records/s", "simulated", "%", "CPU s", "simulated", "%"),
@@ -93,9 +90,7 @@ def _what_if(given: argparse.Namespace, costs: Any) -> None:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     lines = [{"topics": setup.topics, **simulate(costs, setup, load).as_json()} for setup in setups]
-    if given.json:
-        for line in lines:
-            machine(line)
+    if told_as_json(given, *lines):
         return
     shown = ("topics", "records_per_s", "seconds", "router_share", "node_share", "p50_ms", "p99_ms")
     heads = ("topics", "records/s", "seconds", "router share", "node share", "p50 ms", "p99 ms")

@@ -2,12 +2,13 @@
 
 import argparse
 import tempfile
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from broker.cli.datadir import DataDir
-from broker.cli.output import note
+from broker.cli.output import machine, note
 from broker.cli.site import Site, site
 from broker.settings import load_settings
 
@@ -25,6 +26,22 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be a positive number")
     return int(text)
+
+
+def ends(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Any], told: str = "one JSON object"
+) -> None:
+    """What every verb's parser ends with: `--json`, and what is run."""
+    parser.add_argument("--json", action="store_true", help=told)
+    parser.set_defaults(run=run)
+
+
+def told_as_json(given: argparse.Namespace, *lines: Mapping[str, Any]) -> bool:
+    """Print the lines for a machine if that was asked for; whether it was."""
+    if given.json:
+        for line in lines:
+            machine(line)
+    return bool(given.json)
 
 
 def peers_among(known: Collection[str], text: str) -> tuple[str, ...]:
