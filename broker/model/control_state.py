@@ -179,15 +179,17 @@ class ControlState:
         """Every step that any agreement took, by epoch."""
         return self._book.events
 
+    def stepped_since(self, epoch: int) -> frozenset[str]:
+        """Agreements on which a step was taken after `epoch`; the cost does not grow with those on which none was."""
+        since = takewhile(lambda event: event.transition.epoch > epoch, reversed(self.events))
+        return frozenset(event.agreement for event in since)
+
     def stopped_since(self, epoch: int) -> frozenset[str] | None:
-        """Agreements that steps were taken on after `epoch`; None where a fact since may have changed decisions under others.
+        """As `stepped_since`; None where a fact since may have changed decisions under others.
 
         Where nothing is decided under one of them, a decision at `epoch` is what it would be now.
         """
-        if self._others_epoch > epoch:
-            return None
-        since = takewhile(lambda event: event.transition.epoch > epoch, reversed(self.events))
-        return frozenset(event.agreement for event in since)
+        return None if self._others_epoch > epoch else self.stepped_since(epoch)
 
     def versions_of(self, agreement: str) -> dict[int, AgreementEntry]:
         """Every version of an agreement by number, in order; empty where there is none."""

@@ -23,7 +23,7 @@ from broker.routing.backfill import Progress, Reach
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
 from broker.routing.lane_state import Absorbed, LaneState, Row
-from broker.routing.looks import Held, LastRecords, aged, held, looks
+from broker.routing.looks import LastRecords, aged, looks
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
 from broker.routing.rereading import Rereading
@@ -94,7 +94,6 @@ class Lane:
     _consumer: Any = None
     _subjects: Subjects | None = None
     _records: LastRecords | None = None
-    _held: Held = field(default_factory=dict)
     _day: date | None = None
     """The last day for which subjects were looked through."""
     _next: dict[str, int] = field(default_factory=dict)  # committed
@@ -108,7 +107,7 @@ class Lane:
     _began_ms: int = 0
     _told_ms: int = 0  # as committed when the lane was opened
     _epoch: int = -1
-    _told: int = -2  # policy epoch whose topics the producer knows
+    _told: frozenset[str] | None = None  # topics that the producer knows
     _committed_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -133,7 +132,7 @@ class Lane:
         await self._rereading.close()
         self._next.clear()
         self._read.clear()
-        self._told, self._told_ms, self._day = -2, 0, None
+        self._told, self._told_ms, self._day = None, 0, None
         self._committed_ms = self.clock_ms()
         await self._follow(self.plans.at(self.control.state))
         target = TopicPartition(topics.DOSSIERS, self.number)
@@ -213,9 +212,9 @@ class Lane:
         # The log is followed while this waits: all that is taken from it is taken here, at one epoch.
         state = self.control.state
         self._seen, policy_epoch = state.epoch, state.policy_epoch
-        plans, due = self.plans.at(state), self._lines_due(state)
+        plans, due, outputs = self.plans.at(state), self._lines_due(state), self.plans.outputs
         await self._follow(plans)
-        await self._tell_topics(plans, policy_epoch)
+        await self._tell_topics(outputs)
         # After every activation it knows, so that what is released now counts as released later, whatever the clocks of
         # other machines say.
         self._now_ms = max(self._now_ms, asked_ms, self.plans.activated_ms)
@@ -237,7 +236,7 @@ class Lane:
             plans=plans,
             subjects=self.subjects,
             causes=causes,
-            looks=await looks(causes, self._held, self._remembered, self.subjects, self.records),
+            looks=await looks(causes, plans, self._remembered, self.subjects, self.records),
             told=self.subjects.position(causes, self._now_ms),
             more=more,
             slice=slice_,
@@ -251,10 +250,10 @@ class Lane:
     def _lines_due(self, state: ControlState) -> Sequence[Barrier | Notice]:
         """What is to be said in streams since the last commit, beside deliveries."""
         agreements, since = state.agreements, self._epoch
-        # What stops or amends an agreement moves the policy epoch: with thousands of them, looking costs milliseconds.
-        stopped = since < state.policy_epoch
+        # Of thousands of agreements, those on which a step was taken: looking at all of them costs milliseconds.
+        stepped = {name: agreements[name] for name in sorted(state.stepped_since(since))}
         return [
-            *(barriers_due(agreements, lane=self.number, since_epoch=since) if stopped else ()),
+            *barriers_due(stepped, lane=self.number, since_epoch=since),
             *halts_due(state.announcements, agreements, lane=self.number, since_epoch=since),
             *notices_due(state.announcements, agreements, lane=self.number, lanes=self.lanes, since_epoch=since),
         ]
@@ -415,14 +414,11 @@ class Lane:
                     plan, self.control.state, committed, self.records, lanes=self.lanes, k_lane=self.keys.lane
                 )
 
-    async def _tell_topics(self, plans: Mapping[str, TopicPlan], epoch: int) -> None:
-        """Once per policy epoch: otherwise the client looks all metadata up again at each topic's first touch."""
-        if self._told != epoch:
-            names = {outlet.topic for plan in plans.values() for outlet in plan.outlets}
-            names |= {topics.RECEIPTS, *(plan.quarantine for plan in plans.values())}
-            await self.clients.know_topics(self._producer, names)
-            self._held = held(plans)
-            self._told = epoch
+    async def _tell_topics(self, outputs: frozenset[str]) -> None:
+        """Once for each set of topics: otherwise the client looks all metadata up again at each topic's first touch."""
+        if self._told is not outputs:
+            await self.clients.know_topics(self._producer, outputs)
+            self._told = outputs
 
     async def _assign(self, names: Sequence[str]) -> None:
         targets = [TopicPartition(topic, self.number) for topic in names]

@@ -1,6 +1,6 @@
 """Looks: a subject reconsidered under one agreement, with all that takes; and where its present value is read from."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,6 @@ _POLL_MS = 1000
 _NEAR = 500
 """Offsets that are read through rather than jumped over."""
 
-Held = Mapping[str, Sequence[tuple[TopicPlan, Plan]]]
-"""By agreement, and by product ("<source>/<product>"): the plan of the topic, and the agreement's own in its engine."""
-
 Remembered = Callable[[str, Collection[bytes]], Mapping[bytes, Previous]]
 """What a lane knows of some subjects of a topic."""
 
@@ -40,21 +37,26 @@ class Look:
     value: bytes
 
 
-def held(plans: Mapping[str, TopicPlan]) -> Held:
-    """Plans by agreement and by product."""
-    found: dict[str, list[tuple[TopicPlan, Plan]]] = {}
-    for topic in plans.values():
-        for plan in topic.engine.plans:
-            for name in (plan.agreement.id, topic.product):
-                found.setdefault(name, []).append((topic, plan))
-    return found
+def _holding(plans: Iterable[TopicPlan], name: str) -> Iterator[tuple[TopicPlan, Plan]]:
+    """Plans of an agreement, or of everyone on a product ("<source>/<product>"), each with that of its topic."""
+    for topic in plans:
+        index = topic.index_of(name)
+        if index is not None:
+            yield topic, topic.engine.plans[index]
+        if topic.product == name:
+            yield from ((topic, plan) for plan in topic.engine.plans)
 
 
 async def looks(
-    causes: Sequence[Cause], plans: Held, previous: Remembered, subjects: Subjects, records: "LastRecords"
+    causes: Sequence[Cause],
+    plans: Mapping[str, TopicPlan],
+    previous: Remembered,
+    subjects: Subjects,
+    records: "LastRecords",
 ) -> Sequence[Look]:
     """What there is to reconsider: subjects of which there is a record, in the order of the causes."""
-    asked = [(cause, topic, plan) for cause in causes for topic, plan in plans.get(cause.place.agreement, ())]
+    held = {name: tuple(_holding(plans.values(), name)) for name in {cause.place.agreement for cause in causes}}
+    asked = [(cause, topic, plan) for cause in causes for topic, plan in held[cause.place.agreement]]
     keys: dict[str, set[bytes]] = {}
     for cause, topic, _ in asked:
         keys.setdefault(topic.topic, set()).add(cause.place.subject)

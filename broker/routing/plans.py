@@ -1,6 +1,6 @@
 """Everything about a source topic that does not depend on the record, compiled once per policy epoch (design §7)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -70,6 +70,13 @@ class TopicPlan:
         return RECORD_KINDS[value[_KIND_AT] >> 1]
 
 
+def _outputs(plans: Iterable[TopicPlan]) -> Iterator[str]:
+    yield topics.RECEIPTS
+    for plan in plans:
+        yield plan.quarantine
+        yield from (outlet.topic for outlet in plan.outlets)
+
+
 def _principal(schema: Schema, walker: Walker) -> Callable[[bytes, Offsets], bytes]:
     start, end = walker.span(schema.principal)
     text = text_of(schema.fields[schema.principal])
@@ -111,6 +118,8 @@ class Plans:
     wall: SubjectWall
     activated_ms: int = 0
     """The latest activation that these plans know."""
+    outputs: frozenset[str] = frozenset()
+    """All topics that a lane writes to under these plans; the same object for as long as they are the same."""
     _epoch: int = -1
     _plans: Mapping[str, TopicPlan] = field(default_factory=dict)
     _made: Mapping[tuple[str, str], _Made] = field(default_factory=dict)
@@ -125,6 +134,8 @@ class Plans:
             self._made = self._remade(state)
             self._plans = {made.plan.topic: made.plan for made in self._made.values()}
             self._epoch = state.policy_epoch
+            outputs = frozenset(_outputs(self._plans.values()))
+            self.outputs = self.outputs if outputs == self.outputs else outputs
             activations = (entry.activated_at for entry in state.agreements.values() if entry.activated_at is not None)
             latest = max(activations, default=None)
             self.activated_ms = 0 if latest is None else milliseconds(latest)

@@ -345,6 +345,7 @@ def test_a_stop_changes_decisions_under_its_own_agreement_only_and_anything_else
     assert log(F.PURPOSES, {"purposes": []})
     log.done(REVOKED)
     assert log.state.stopped_since(active) is None
+    assert log.state.stepped_since(active) == {"gent"}
     assert log.state.stopped_since(suspended) is None
     assert log.state.stopped_since(suspended + 1) == {"gent"}
     assert log.state.stopped_since(log.state.policy_epoch) == frozenset()

@@ -113,6 +113,18 @@ def test_a_product_whose_agreements_did_not_change_keeps_its_plan(plans, log) ->
     assert after[TOPIC] is not before[TOPIC]
 
 
+def test_what_lanes_write_to_is_told_anew_only_where_a_topic_came(plans, log) -> None:
+    plans.at(log.state)
+    before = plans.outputs
+    assert {TOPIC.replace("source", "quarantine"), "delivery.stad-gent.inwoners-gent"} < before
+    log.move("inwoners-gent", FactType.AGREEMENT_REVOKED)
+    plans.at(log.state)
+    assert plans.outputs is before
+    log.agree("inwoners-leuven")
+    plans.at(log.state)
+    assert len(plans.outputs - before) == 1
+
+
 def test_one_change_leaves_the_others_plans_and_outlets_as_they_are(plans, log) -> None:
     before = plans.at(log.state)[TOPIC]
     log.move("inwoners-gent", FactType.AGREEMENT_SUSPENDED)
