@@ -11,9 +11,11 @@ from datetime import date
 
 from broker.model.agreement import Agreement, State
 from broker.model.decision import Decision, Departure, Kind, Reason, Release, Withhold
+from broker.model.on_demand import OnDemand
 from broker.policy.attest import Answer
 
 Values = tuple[bytes, ...]
+Answered = tuple[tuple[int, Decision], ...]
 Decided = Sequence[tuple[int, Decision]]
 FOREVER = 1 << 62
 """Later than any instant: the end of an open term, the activation of an agreement that never was activated."""
@@ -96,12 +98,11 @@ class _View:
 
     def __init__(self, low: int, high: int, now: int, plain: Sequence[Plan], settled: Sequence[Plan]) -> None:
         self.low, self.high = low, high
-        self.stay = {kind: _static(settled, now, kind, was=True, is_=True) for kind in Kind}
+        self.stay = OnDemand[Kind, Answered](lambda kind: _static(settled, now, kind, was=True, is_=True))
         self.enter = _static(plain, now, Kind.INITIAL, was=False, is_=True)
-        self.leave = {
-            departure: _static(plain, now, Kind.LEFT_POPULATION, departure, was=True, is_=False)
-            for departure in (Departure.RECORD_CHANGED, Departure.DELETED)
-        }
+        self.leave = OnDemand[Departure, Answered](
+            lambda departure: _static(plain, now, Kind.LEFT_POPULATION, departure, was=True, is_=False)
+        )
 
 
 def _static(
@@ -113,11 +114,15 @@ def _static(
     was: bool,
     is_: bool,
     at: int | None = None,
-) -> tuple[tuple[int, Decision], ...]:
+) -> Answered:
     """Decisions of plans whose membership depends on their bucket and time only; `at` is the previous instant."""
     before = now if at is None else at
     decided = ((plan.index, plan.settle(was and plan.live(before), is_, kind, departure, now)) for plan in plans)
     return tuple((index, decision) for index, decision in decided if decision is not None)
+
+
+_NEVER = _View(0, 0, 0, (), ())
+"""What a bucket has answered at first: nothing, for no instant."""
 
 
 class Bucket:
@@ -148,10 +153,10 @@ class Bucket:
         self.alone = not (self.rest or self.filed or self.filed_rest)
         cuts = {cut for plan in self.settled for cut in (plan.start, plan.end, plan.activated)}
         self._cuts = (-FOREVER, *sorted(cuts - {FOREVER}), FOREVER)
-        self._view = _View(0, 0, 0, (), ())
+        self._view = _NEVER
         # The stay answered last, [low, high) and kind with it, in one object: under many agreements every object looked
         # at costs more than the work done with it, and one assignment never shows half of another.
-        self._latest: tuple[int, int, Kind, tuple[tuple[int, Decision], ...]] = (0, 0, Kind.CHANGED, ())
+        self._latest: tuple[int, int, Kind, Answered] = (0, 0, Kind.CHANGED, ())
 
     def view(self, now: int) -> _View:
         """The answers that hold at `now`; kept until time leaves their interval."""
@@ -162,7 +167,7 @@ class Bucket:
         self._view = view = _View(self._cuts[place - 1], self._cuts[place], now, self.plain, self.settled)
         return view
 
-    def stay(self, at: int, now: int, kind: Kind) -> tuple[tuple[int, Decision], ...]:
+    def stay(self, at: int, now: int, kind: Kind) -> Answered:
         """Decisions where the bucket holds the values before and after."""
         low, high, answered, answer = self._latest
         if kind is answered and low <= at < high and low <= now < high:
@@ -174,7 +179,7 @@ class Bucket:
             return answer
         return _static(self.settled, now, kind, was=True, is_=True, at=at)
 
-    def leave(self, at: int, now: int, departure: Departure) -> tuple[tuple[int, Decision], ...]:
+    def leave(self, at: int, now: int, departure: Departure) -> Answered:
         """Decisions where the bucket held the values before only."""
         view = self.view(now)
         if view.low <= at < view.high:

@@ -6,11 +6,12 @@ constants. The envelope is made for its agreement (design §4): nothing in it oc
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from broker.batches import Row
 from broker.model import keyed
 from broker.model.decision import Decision, Departure, Kind, Reason, Release
+from broker.model.on_demand import OnDemand
 from broker.model.receipt import released, withheld
 from broker.model.record import CONTENT_TYPE, EVENT_NAMESPACE, Headers
 from broker.native.packing import MOST_PSEUDONYMS, Cut, Told
@@ -19,21 +20,6 @@ from broker.schema.narrowing import leave_out
 from broker.schema.projection import Projection
 
 _SAMPLED = b"-01"
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-class _OnDemand(dict[_K, _V]):
-    """Constants that are made when they are first asked for: of ten thousand agreements, few are told anything at once."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[[_K], _V]) -> None:
-        self._make = make
-
-    def __missing__(self, key: _K) -> _V:
-        value = self[key] = self._make(key)
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +58,7 @@ class Outlet:
             object.__setattr__(self, name, made)
             return made
 
-    def _constants(self) -> _OnDemand[Kind, tuple[tuple[str, bytes], ...]]:
+    def _constants(self) -> OnDemand[Kind, tuple[tuple[str, bytes], ...]]:
         envelope = (
             ("ce_specversion", b"1.0"),
             ("ce_source", f"/agreements/{self.agreement}".encode()),
@@ -81,15 +67,15 @@ class Outlet:
             ("content-type", CONTENT_TYPE),
             *([] if self.pseudonym_epoch is None else [("ce_pseudonymepoch", str(self.pseudonym_epoch).encode())]),
         )
-        return _OnDemand(lambda kind: (*envelope, ("ce_kind", kind.value.encode())))
+        return OnDemand(lambda kind: (*envelope, ("ce_kind", kind.value.encode())))
 
-    def _release_leaves(self) -> _OnDemand[Kind, bytes]:
+    def _release_leaves(self) -> OnDemand[Kind, bytes]:
         name, version = self.agreement, self.version
-        return _OnDemand(lambda kind: released(name, version, kind))
+        return OnDemand(lambda kind: released(name, version, kind))
 
-    def _withhold_leaves(self) -> _OnDemand[tuple[Reason, Kind], bytes]:
+    def _withhold_leaves(self) -> OnDemand[tuple[Reason, Kind], bytes]:
         name, version = self.agreement, self.version
-        return _OnDemand(lambda why: withheld(name, version, *why))
+        return OnDemand(lambda why: withheld(name, version, *why))
 
     @property
     def run(self) -> int:
