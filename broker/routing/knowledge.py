@@ -9,11 +9,12 @@ from broker.model.notice import Notice
 from broker.model.receipt import Coordinates
 from broker.policy.calendar import belgian_day
 from broker.routing.backfill import Progress, Slice, read_progress
+from broker.routing.causes import Cause
 from broker.routing.looks import Look
 from broker.routing.outlet import Instant
 from broker.routing.plans import TopicPlan
 from broker.routing.retrying import Retried
-from broker.routing.subjects import Cause, Position, Subjects
+from broker.routing.subjects import Position, Subjects
 
 
 @dataclass(frozen=True, slots=True)

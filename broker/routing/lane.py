@@ -20,6 +20,7 @@ from broker.model.notice import Notice
 from broker.policy.calendar import belgian_day, day_began
 from broker.policy.engine import Previous
 from broker.routing.backfill import Progress, Reach
+from broker.routing.causes import Cause
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
 from broker.routing.lane_state import Absorbed, LaneState, Row
@@ -28,7 +29,7 @@ from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
 from broker.routing.rereading import Rereading
 from broker.routing.retrying import Retries
-from broker.routing.subjects import Cause, Subjects
+from broker.routing.subjects import Subjects
 from broker.stopping import stop_quietly
 
 FEWEST, MOST = 1_000, 50_000

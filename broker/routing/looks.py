@@ -12,9 +12,10 @@ from broker.policy.buckets import Plan
 from broker.policy.calendar import belgian_day
 from broker.policy.engine import Previous
 from broker.policy.papers import Papers, Told
+from broker.routing.causes import Cause
 from broker.routing.lane_state import LaneState
 from broker.routing.plans import TopicPlan
-from broker.routing.subjects import Cause, Subjects
+from broker.routing.subjects import Subjects
 
 _POLL_MS = 1000
 _NEAR = 500

@@ -5,7 +5,6 @@ instant that came, waits here as a `Cause` until a commit has told it; the offse
 say up to where everything is told, so that a new owner tells the rest, once.
 """
 
-import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,35 +17,14 @@ from broker.control.dossier_book import DossierBook
 from broker.control.dossier_records import Place, place_of
 from broker.control.replacement_records import ReplacementBook, replaced_place
 from broker.model import topics
-from broker.model.agreement import Consent, Dossier
 from broker.policy.calendar import milliseconds
 from broker.policy.papers import NO_PAPERS, Papers, Told
-
-TIMER = "timer"
-"""Stands for the source topic in the coordinates of what time alone caused; the offset is the due instant in ms."""
+from broker.routing.causes import Cause, Causes
+from broker.routing.due import Due, DueTimes
+from broker.routing.last_told import LastTold
+from broker.routing.places import Places
 
 _POLL_MS = 250
-
-
-class Cause(NamedTuple):
-    """Why one subject is reconsidered: a record of `subjects.dossiers`, or an instant that came.
-
-    Its place names the agreement, or the product ("<source>/<product>") for all agreements on that.
-    """
-
-    place: Place
-    topic: str
-    offset: int
-    """Of the last record about it, or the due instant (ms)."""
-    aging: bool = False
-    """Whether only the day changed: a subject of which the agency was never told is passed over."""
-    first: int = -1
-    """Offset of the first untold record about it, if there is one."""
-
-    @property
-    def source(self) -> str:
-        """What a delivery id is made from in the place of a source topic; of all subjects, only this one has it."""
-        return f"{TIMER}/{self.place.subject.decode()}" if self.topic == TIMER else self.topic
 
 
 class Position(NamedTuple):
@@ -64,12 +42,6 @@ class _Attempt(NamedTuple):
     now_ms: int
 
 
-class _Due(NamedTuple):
-    at: int
-    place: Place
-    aging: bool
-
-
 @dataclass(slots=True)
 class Subjects:
     """Papers of one lane; `open` before anything else. `told_ms`: up to this instant everything that came is told."""
@@ -82,16 +54,18 @@ class Subjects:
     _dossiers: DossierBook = field(default_factory=DossierBook)
     _consents: ConsentBook = field(default_factory=ConsentBook)
     _replacements: ReplacementBook = field(init=False)
-    _causes: dict[Place, Cause] = field(default_factory=dict)
-    """In the order in which they came."""
-    _told: dict[Place, Told] = field(default_factory=dict)
+    _causes: Causes = field(init=False)
+    _told: LastTold = field(init=False)
     """What was told last, where that is not what the papers were at `told_ms`, as they are known now."""
-    _due: list[_Due] = field(default_factory=list)
+    _due: DueTimes = field(default_factory=DueTimes)
     _position: Position | None = None  # as committed last
     _attempt: _Attempt | None = None
 
     def __post_init__(self) -> None:
         self._replacements = ReplacementBook(self.k_lane)
+        places = Places()
+        self._causes = Causes(places)
+        self._told = LastTold(self._dossiers, self.of, places)
 
     async def open(self, told: int | None, told_ms: int) -> None:
         """Read the papers; what lies before offset `told` (None: before the present end) is told, as is all up to `told_ms`."""
@@ -141,18 +115,17 @@ class Subjects:
 
     def come(self, now_ms: int) -> None:
         """Let the instants up to `now_ms` come."""
-        while self._due and self._due[0].at <= now_ms:
-            due = heapq.heappop(self._due)
-            self._causes.setdefault(due.place, Cause(due.place, TIMER, due.at, due.aging))
+        for due in self._due.until(now_ms):
+            self._causes.came(due.place, due.at, aging=due.aging)
 
     def age(self, places: Iterable[Place], at_ms: int) -> None:
         """Have these reconsidered for the day that began at `at_ms`."""
         for place in places:
-            heapq.heappush(self._due, _Due(at_ms, place, aging=True))
+            self._due.add(Due(at_ms, place, aging=True))
 
     def causes(self, most: int) -> Sequence[Cause]:
         """The first untold causes, at most so many."""
-        return list(islice(self._causes.values(), most))
+        return list(islice(self._causes, most))
 
     def told(self, place: Place) -> Told:
         """What was told of a subject's papers under an agreement last."""
@@ -163,9 +136,10 @@ class Subjects:
 
         While others wait the instant stays: after a crash what time caused is told again then, under the same delivery id.
         """
-        left = islice(self._causes.values(), len(causes), None)
-        untold = next((cause.first for cause in left if cause.first >= 0), self.head)
-        position = Position(untold, self.told_ms if len(self._causes) > len(causes) else now_ms)
+        untold = self._causes.first_record(len(causes))
+        position = Position(
+            self.head if untold is None else untold, self.told_ms if len(self._causes) > len(causes) else now_ms
+        )
         self._attempt = _Attempt(position, causes, now_ms)
         return position
 
@@ -174,9 +148,10 @@ class Subjects:
         if self._attempt is not None:
             self._position, self._attempt = self._attempt.position, None
         for cause in causes:
-            del self._causes[cause.place]
-        if self._causes:
-            self._told |= {cause.place: Told(self.of(cause.place.subject), now_ms) for cause in causes}
+            self._causes.remove(cause.place)
+        if len(self._causes):
+            for cause in causes:
+                self._told.told(cause.place, now_ms)
         else:
             self._told.clear()
             self.told_ms = now_ms
@@ -199,22 +174,21 @@ class Subjects:
         self.head = max(self.head, end)
 
     def _take(self, message: Any, *, untold: bool) -> None:
-        place = place_of(message.key) or consent_place(message.key) or replaced_place(message.key, message.value)
+        filed = place_of(message.key)
+        place = filed or consent_place(message.key) or replaced_place(message.key, message.value)
         if place is None:
             self._replacements.apply(message.key, message.value)
             return
         if untold:
-            self._told.setdefault(place, Told(self.of(place.subject), self.told_ms))
-            known = self._causes.get(place)
-            first = known.first if known is not None and known.first >= 0 else message.offset
-            self._causes[place] = Cause(place, topics.DOSSIERS, message.offset, first=first)
-        self._dossiers.apply(message.key, message.value, message.timestamp)
-        self._consents.apply(message.key, message.value, message.timestamp)
-        self._replacements.apply(message.key, message.value)
-        held: list[Dossier | Consent] = [*self._dossiers.of(place.subject), *self._consents.of(place.subject)]
-        for paper in held:
-            if paper.agreement == place.agreement:
-                for instant in (paper.since, paper.end):
-                    at = 0 if instant is None else milliseconds(instant)
-                    if at > self.told_ms:
-                        heapq.heappush(self._due, _Due(at, place, aging=False))
+            self._told.changes(place, self.told_ms)
+            self._causes.recorded(place, message.offset)
+        if filed is not None:
+            self._dossiers.apply(message.key, message.value, message.timestamp)
+        else:
+            self._consents.apply(message.key, message.value, message.timestamp)
+            self._replacements.apply(message.key, message.value)
+        consents = (each for each in self._consents.of(place.subject) if each.agreement == place.agreement)
+        given = [milliseconds(at) for each in consents for at in (each.since, each.end) if at is not None]
+        for at_ms in (*self._dossiers.instants(place), *given):
+            if at_ms > self.told_ms:
+                self._due.add(Due(at_ms, place, aging=False))

@@ -11,7 +11,8 @@ from broker.control.dossier_records import Place, encode
 from broker.model import topics
 from broker.model.agreement import Dossier
 from broker.policy.calendar import milliseconds
-from broker.routing.subjects import TIMER, Subjects
+from broker.routing.causes import TIMER
+from broker.routing.subjects import Subjects
 
 K_LANE = bytes(range(32))
 START = datetime(2026, 11, 26, 9, tzinfo=UTC)
