@@ -44,7 +44,7 @@ async def _run(given: argparse.Namespace) -> None:
     settings = load_settings(data_dir=given.data_dir)
     home = datadir.DataDir(settings.data_dir)
     configure("router", settings)
-    async with stopping() as stop, site(home, settings, beating=True, own_kafka=False) as here:
+    async with stopping() as stop, site(home, settings, beating=True, texts=False, own_kafka=False) as here:
         await route(here, stop)
 
 

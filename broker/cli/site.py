@@ -55,6 +55,7 @@ async def site(
     settings: Settings,
     *,
     beating: bool = False,
+    texts: bool = True,
     own_kafka: bool = True,
     kafka_port: int | None = None,
     kafka_tls_port: int | None = None,
@@ -63,7 +64,7 @@ async def site(
     """Open the installation: the Kafka of the settings, else the embedded node that runs on `home`, else one of our own.
 
     Without `own_kafka` there is no third way: raises `KafkaUnavailable`.
-    `beating`: the process proves its freshness (R6), as it must to release anything. Raises what Kafka, the key store
+    `beating`: the process proves its freshness (R6), as it must to release anything. `texts`: it shows protocols. Raises what Kafka, the key store
     and the control log raise.
     """
     home.make()
@@ -74,7 +75,7 @@ async def site(
         admin = KafkaAdmin(access, replication=settings.replication_factor)
         await admin.ensure_topics(topology.installation(settings.lanes))
         clients = KafkaClients(access)
-        control = await held.enter_async_context(ControlLog(clients, beating=beating))
+        control = await held.enter_async_context(ControlLog(clients, beating=beating, texts=texts))
         yield Site(settings, home, access, clients, admin, keys, control, node)
 
 

@@ -43,6 +43,7 @@ class ControlLog:
     """One process's view of the log; `start` returns once it is read to its head.
 
     With `beating` it proves its freshness; without, `fresh` is always false and nothing may be released on its word.
+    `texts`: as in `ControlState`.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class ControlLog:
         clients: Clients,
         *,
         beating: bool = False,
+        texts: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
         monotonic: Callable[[], float] = time.monotonic,
         topic: str = topics.CONTROL_LOG,
     ) -> None:
-        self.state = ControlState()
+        self.state = ControlState(texts=texts)
         self._target = TopicPartition(topic, 0)
         self._tail, self._probe, self._producer = clients.consumer(None), clients.consumer(None), clients.producer()
         self._beating = beating

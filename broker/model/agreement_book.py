@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.model.agreement import State
 from broker.model.lifecycle import EDITABLE, IN_FORCE, OPEN, AgreementEntry, Step, Transition, stepped
+from broker.model.sharing import Shared
 
 Register = Callable[[str, str], int]
 """Id of an egress schema, from its registry subject and its text."""
@@ -28,13 +29,15 @@ class AgreementBook:
     """Agreements by id, as the facts up to now leave them; `take` is the only way to change it.
 
     `agreements` holds the version in force, else the latest; `amendments` the next version while one is in force;
-    `events` every step taken, oldest first.
+    `events` every step taken, oldest first. Without `texts` it keeps no protocol's text.
     """
 
     agreements: dict[str, AgreementEntry] = field(default_factory=dict)
     amendments: dict[str, AgreementEntry] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    texts: bool = True
     _past: dict[str, dict[int, AgreementEntry]] = field(default_factory=dict)
+    _shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     def versions_of(self, agreement: str) -> dict[int, AgreementEntry]:
         """Every version of an agreement by number, in order; empty where there is none."""
@@ -92,12 +95,12 @@ class AgreementBook:
             id=document["id"],
             version=version,
             state=State.DRAFT if step is Step.DRAFTED else State.REQUESTED,
-            document=document,
+            document=self._shared.document(document),
             egress_schema_id=register(f"{document['product']}-levering", data["egress"]) if text else None,
             since=taken.at,
             epoch=taken.epoch,
             text_sha256=text,
-            text=data.get("text"),
+            text=data.get("text") if self.texts else None,
             history=(*(known.history if again and known else ()), taken),
         )
         if held is not None and not again and not amends:

@@ -5,7 +5,7 @@ writers won. Documents stay documents here (JSON objects): `policy.documents` tu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from itertools import takewhile
 from typing import Any
@@ -113,8 +113,10 @@ class ControlState:
 
     `apply` is the only way to change it. `policy_epoch` moves only with facts that can change a decision, so that
     routers recompile only then. `products` is keyed by (source, product), `ceilings` by (source or None, product, purpose).
+    Without `texts` it keeps no protocol's text, which is half of what an agreement takes and decides nothing.
     """
 
+    texts: InitVar[bool] = True
     epoch: int = -1
     policy_epoch: int = -1
     versions: dict[str, int] = field(default_factory=dict)
@@ -145,6 +147,9 @@ class ControlState:
     """The policy epoch, but for stops."""
     _book: AgreementBook = field(default_factory=AgreementBook)
     _credentials: CredentialBook = field(default_factory=CredentialBook)
+
+    def __post_init__(self, texts: bool) -> None:
+        self._book.texts = texts
 
     @property
     def credentials(self) -> dict[str, Credential]:

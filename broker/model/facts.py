@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from sys import intern
 from typing import Any
 
 from broker.errors import Invalid
@@ -94,17 +95,21 @@ class Fact:
         ).encode()
 
 
+_line = json.JSONDecoder().decode
+"""`json.loads` without looking which encoding it is."""
+
+
 def decode_fact(raw: bytes) -> Fact:
     """Fact of one control log value; raises `Invalid` if it is not one."""
     try:
-        line = json.loads(raw)
+        line = _line(raw.decode())
         return Fact(
             id=str(line["id"]),
             type=FactType(line["type"]),
             aggregate=str(line["aggregate"]),
             expects=int(line["expects"]),
             at=stated_instant(line["at"]),
-            by=str(line["by"]),
+            by=intern(str(line["by"])),
             data=dict(line["data"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from sys import intern
 from typing import Any
 
 from broker.model.agreement import Instrument, State
@@ -147,7 +148,8 @@ class AgreementEntry:
     @property
     def about_nobody(self) -> bool:
         """Whether open data is its only instrument: no advice and no signatures."""
-        return {str(basis["instrument"]) for basis in self.document["bases"]} == {Instrument.OPEN_DATA}
+        bases = self.document["bases"]
+        return bool(bases) and all(str(basis["instrument"]) == Instrument.OPEN_DATA for basis in bases)
 
 
 IN_FORCE = frozenset({State.ACTIVE, State.SUSPENDED})
@@ -265,10 +267,10 @@ def advice_of(data: Mapping[str, Any]) -> Advice:
     """The advice that a fact holds."""
     departure = data["departure"]
     return Advice(
-        str(data["organisation"]),
+        intern(str(data["organisation"])),
         Verdict(data["verdict"]),
         str(data["reference"]),
-        str(data["text_sha256"]),
+        intern(str(data["text_sha256"])),
         None if departure is None else str(departure),
     )
 
@@ -292,11 +294,11 @@ def signature_of(data: Mapping[str, Any]) -> Signature:
     if (method is Method.QES_DOCUMENT) != (document is not None):
         raise ValueError("a signed document has a digest, a stand-in has none")
     return Signature(
-        str(data["organisation"]),
-        str(data["function"]),
-        str(data["mandate"]),
+        intern(str(data["organisation"])),
+        intern(str(data["function"])),
+        intern(str(data["mandate"])),
         method,
-        str(data["text_sha256"]),
+        intern(str(data["text_sha256"])),
         None if document is None else str(document),
         datetime.fromisoformat(data["signed_at"]),
     )

@@ -1,6 +1,7 @@
 """Every fact in every state, from a table; who may take a step, and about which text."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -418,3 +419,19 @@ def test_what_was_activated_without_a_text_can_be_amended() -> None:
 def test_no_text_is_activated_before_it_is_published() -> None:
     log = Log().done(REQUESTED)
     assert not log(*OLD[F.AGREEMENT_ACTIVE])
+
+
+def test_a_process_that_keeps_no_texts_knows_the_same_otherwise() -> None:
+    states = ControlState(), ControlState(texts=False)
+    for state in states:
+        for offset, (kind, data, by) in enumerate(
+            [
+                (F.AGREEMENT_REQUESTED, {**request(), "text": "Het protocol"}, AGENCY),
+                (F.AGREEMENT_APPROVED, about(), SOURCE),
+            ]
+        ):
+            assert state.apply(offset, Fact(f"f{offset}", kind, "agreement/gent", offset, AT, by, data))
+    full, lean = (state.agreements["gent"] for state in states)
+    assert (full.text, lean.text) == ("Het protocol", None)
+    assert replace(full, text=None) == lean
+    assert (lean.state, lean.text_sha256) == (State.APPROVED, TEXT)
