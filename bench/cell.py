@@ -7,9 +7,7 @@ standard output is a JSON object of figures; progress goes to standard error.
 import asyncio
 import json
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,11 @@ from bench.cells import Cell, Kind, cell_of
 from bench.cold_start import measure as cold_start
 from bench.population import PRODUCT
 from bench.route_cell import measure as route
+from broker.cli.bench_site import fresh_installation
 from broker.cli.datadir import DataDir
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import note
-from broker.cli.site import Site, site
+from broker.cli.site import site
 from broker.settings import load_settings
 
 Figures = Mapping[str, Any]
@@ -47,7 +46,7 @@ async def _decisions(cell: Cell) -> Figures:
 
 
 async def _latency(cell: Cell) -> Figures:
-    async with _fresh() as here:
+    async with fresh_installation() as here:
         figures = await latency.measure(
             here, rate=cell.rate, seconds=cell.seconds, turns=1, agreements=cell.agreements, progress=note
         )
@@ -56,7 +55,7 @@ async def _latency(cell: Cell) -> Figures:
 
 
 async def _revocations(cell: Cell) -> Figures:
-    async with _fresh() as here:
+    async with fresh_installation() as here:
         figures = await revocations.measure(
             here, revoked=cell.records, rate=cell.rate, agreements=cell.agreements, progress=note
         )
@@ -65,7 +64,7 @@ async def _revocations(cell: Cell) -> Figures:
 
 
 async def _cold_start(cell: Cell) -> Figures:
-    async with _fresh() as here, _fresh() as small:
+    async with fresh_installation(topics=cell.agreements) as here, fresh_installation() as small:
         base = (await cold_start(small, agreements=_BASE_SIZE, starts=1, progress=note)).as_json()
         found = (await cold_start(here, agreements=cell.agreements, starts=1, progress=note)).as_json()
     took, least = (each["first_delivered_s"]["median"] for each in (found, base))
@@ -73,14 +72,14 @@ async def _cold_start(cell: Cell) -> Figures:
 
 
 async def _dossiers(cell: Cell) -> Figures:
-    async with _fresh() as here:
+    async with fresh_installation() as here:
         found = (await dossiers.measure(here, entries=cell.records, number=100_000, progress=note)).as_json()
     value = found["router"]["others_on_file"]["per_cpu_s"]
     return {"value": value, "unit": "records per CPU s", "ratio": found["ratio_others"], "detail": found}
 
 
 async def _isolation(cell: Cell) -> Figures:
-    async with _fresh() as here:
+    async with fresh_installation() as here:
         figures = await isolation.measure(
             here, replayed=cell.records, seconds=cell.seconds, rate=cell.rate, progress=note
         )
@@ -90,19 +89,12 @@ async def _isolation(cell: Cell) -> Figures:
 
 
 async def _memory(cell: Cell) -> Figures:
-    async with _fresh() as here, _fresh() as small:
+    async with fresh_installation(topics=cell.agreements) as here, fresh_installation() as small:
         figures = await memory.measure(
             here, small, agreements=cell.agreements, dossiers=cell.records, subjects=cell.records, progress=note
         )
     found = figures.as_json()
     return {"value": found["routed_mb"]["resident"], "unit": "MB", "ratio": found["ratio"], "detail": found}
-
-
-@asynccontextmanager
-async def _fresh() -> AsyncIterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="datanuts-bench-") as folder:
-        async with site(DataDir(Path(folder)), load_settings(), beating=True, progress=note) as here:
-            yield here
 
 
 _MEASURES: Mapping[Kind, Callable[[Cell], Awaitable[Figures]]] = {

@@ -58,7 +58,7 @@ async def _latency(given: argparse.Namespace) -> None:
 async def _memory(given: argparse.Namespace) -> None:
     from bench.memory import measure  # noqa: PLC0415 - as above
 
-    async with fresh_installation() as here, fresh_installation() as small:
+    async with fresh_installation(topics=given.agreements) as here, fresh_installation() as small:
         figures = await measure(
             here,
             small,
@@ -73,7 +73,7 @@ async def _memory(given: argparse.Namespace) -> None:
 async def _cold_start(given: argparse.Namespace) -> None:
     from bench.cold_start import measure  # noqa: PLC0415 - as above
 
-    async with fresh_installation() as here:
+    async with fresh_installation(topics=given.agreements) as here:
         figures = await measure(here, agreements=given.agreements, starts=given.starts, progress=note)
     _shown(given, figures.as_json())
 

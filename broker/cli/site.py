@@ -14,7 +14,7 @@ from broker.errors import KafkaUnavailable, Unauthenticated
 from broker.kafka import node_files
 from broker.kafka.admin import KafkaAdmin
 from broker.kafka.clients import KafkaAccess, KafkaClients, probe
-from broker.kafka.local import LocalKafka
+from broker.kafka.local import DEFAULT_HEAP_MB, LocalKafka
 from broker.model import topology
 from broker.settings import Settings
 
@@ -59,6 +59,7 @@ async def site(
     own_kafka: bool = True,
     kafka_port: int | None = None,
     kafka_tls_port: int | None = None,
+    kafka_heap_mb: int = DEFAULT_HEAP_MB,
     progress: Progress = lambda _line: None,
 ) -> AsyncIterator[Site]:
     """Open the installation: the Kafka of the settings, else the embedded node that runs on `home`, else one of our own.
@@ -71,7 +72,7 @@ async def site(
     async with AsyncExitStack() as held:
         keys = FileKeyStore(home.root / "keys")
         ports = (kafka_port, kafka_tls_port)
-        access, node = await _kafka(held, home, settings, keys, ports, progress, own=own_kafka)
+        access, node = await _kafka(held, home, settings, keys, ports, kafka_heap_mb, progress, own=own_kafka)
         admin = KafkaAdmin(access, replication=settings.replication_factor)
         await admin.ensure_topics(topology.installation(settings.lanes))
         clients = KafkaClients(access)
@@ -85,6 +86,7 @@ async def _kafka(
     settings: Settings,
     keys: KeyStore,
     ports: tuple[int | None, int | None],
+    heap_mb: int,
     progress: Progress,
     *,
     own: bool,
@@ -108,7 +110,7 @@ async def _kafka(
     # Kafka's jars are shared by all data directories of a checkout; an installed package has none to share them in.
     cache = (_CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else home.root) / ".cache"
     files = tls.node_files(home, settings, keys)
-    node = LocalKafka(home.root, cache, ports[0], tls=files, tls_port=ports[1], progress=progress)
+    node = LocalKafka(home.root, cache, ports[0], tls=files, tls_port=ports[1], heap_mb=heap_mb, progress=progress)
     await held.enter_async_context(node)
     return node.access, node
 

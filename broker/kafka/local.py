@@ -30,7 +30,10 @@ _LOCK_S = 5.0
 _FEW_FILES = 8_192
 _FILES_PER_PARTITION = 3
 _UNLIMITED_FILES = 65_536
-_JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Dfile.encoding=UTF-8")
+DEFAULT_HEAP_MB = 512
+"""Enough for some 4,000 partitions."""
+
+_JVM = ("-Xms128m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Dfile.encoding=UTF-8")
 _INHERITED = ("HOME", "JAVA_HOME", "JAVA_TOOL_OPTIONS", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
 
@@ -68,6 +71,7 @@ class LocalKafka:
         *,
         tls: TlsFiles | None = None,
         tls_port: int | None = None,
+        heap_mb: int = DEFAULT_HEAP_MB,
         progress: Progress | None = None,
     ) -> None:
         self._dir = data_dir.resolve() / "kafka"
@@ -75,6 +79,7 @@ class LocalKafka:
         self._port = port
         self._tls = tls
         self._tls_port = tls_port
+        self._heap_mb = heap_mb
         self._progress: Progress = progress or (lambda _line: None)
         self._identity: Identity | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -139,7 +144,13 @@ class LocalKafka:
             raise ConfigError("the data directory's path holds a comma, a backslash or a line break")
         began = time.monotonic()
         jars = await asyncio.to_thread(resolve_jars, self._cache_dir, self._progress)
-        java = [str(await asyncio.to_thread(find_java)), *_JVM, "-cp", ":".join(map(str, jars))]
+        java = [
+            str(await asyncio.to_thread(find_java)),
+            *_JVM,
+            f"-Xmx{self._heap_mb}m",
+            "-cp",
+            ":".join(map(str, jars)),
+        ]
         self._raise_file_limit()
         with ExitStack() as held:
             self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
