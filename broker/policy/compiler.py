@@ -43,11 +43,14 @@ class Part:
 
     standing: Standing
     used: frozenset[str]
+    plan: Plan
     entry: Entry
 
     def numbered(self, index: int) -> "Part":
         """The same for a plan of this index."""
-        return self if self.entry.plan.index == index else replace(self, entry=self.entry.numbered(index))
+        if self.plan.index == index:
+            return self
+        return Part(self.standing, self.used, self.plan.numbered(index), self.entry)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +102,9 @@ def compiled(
         _part(index, standing, bytes_of) if part is None else part.numbered(index)
         for index, (standing, part) in enumerate(zip(chosen, kept, strict=True))
     ]
-    index = index_of([part.entry for part in parts], *(() if former is None else (former.index,)))
-    engine = Engine(ordered, tuple(part.entry.plan for part in parts), index.tables(), index.buckets.get(None))
+    entries = [(part.plan, part.entry) for part in parts]
+    index = index_of(entries) if former is None else index_of(entries, former.index)
+    engine = Engine(ordered, tuple(part.plan for part in parts), index.tables(), index.buckets.get(None))
     return Compiled(engine, {part.standing.agreement.id: part for part in parts}, index, bytes_of)
 
 
@@ -117,13 +121,9 @@ def _used(standing: Standing) -> frozenset[str]:
 
 def _part(index: int, standing: Standing, bytes_of: "_Bytes") -> Part:
     where = _flat(standing.agreement.population.where)
-    entry = Entry(
-        _plan(index, standing, where, bytes_of),
-        tuple(_equalities(where, bytes_of)),
-        _ways(where, bytes_of),
-        exact=isinstance(where, Equals) or where == AllOf(()),
-    )
-    return Part(standing, _used(standing), entry)
+    exact = isinstance(where, Equals) or where == AllOf(())
+    entry = Entry(tuple(_equalities(where, bytes_of)), _ways(where, bytes_of), exact)
+    return Part(standing, _used(standing), _plan(index, standing, where, bytes_of), entry)
 
 
 def paths_asked(plans: Iterable[Plan]) -> frozenset[str]:

@@ -10,7 +10,7 @@ no equality (ranges and prefixes alone, everyone) is looked at for every record.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from broker.policy.buckets import Bucket, Plan
@@ -25,20 +25,15 @@ it implies no equality."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """How a plan enters the index: `asked` are all keys that its `where` names, `exact` if it is one equality or everyone."""
+    """How a plan enters the index: `asked` are all keys that its `where` names; `exact`: it is one equality, or everyone."""
 
-    plan: Plan
     asked: tuple[Key, ...]
     ways: Ways
     exact: bool
 
-    def numbered(self, index: int) -> "Entry":
-        """The same for a plan of this index."""
-        return self if self.plan.index == index else replace(self, plan=self.plan.numbered(index))
 
-
-_Member = tuple[Entry, bool]
-"""An entry, and whether it is in several buckets."""
+_Member = tuple[Plan, bool, bool]
+"""A plan, whether it enters exactly, and whether it is in several buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +55,15 @@ class Index:
 NO_INDEX = Index({}, {})
 
 
-def index_of(entries: Sequence[Entry], former: Index = NO_INDEX) -> Index:
-    """Index over entries in plan order, the same whatever the former one was."""
-    load = Counter(chain.from_iterable(entry.asked for entry in entries))
+def index_of(entries: Sequence[tuple[Plan, Entry]], former: Index = NO_INDEX) -> Index:
+    """Index over plans in their order, the same whatever the former one was."""
+    load = Counter(chain.from_iterable(entry.asked for _, entry in entries))
     members: dict[Key | None, list[_Member]] = {}
-    for entry in entries:
+    for plan, entry in entries:
         keys = entry.ways(load)
-        several = keys is not None and len(keys) > 1
+        member = plan, entry.exact, keys is not None and len(keys) > 1
         for key in (None,) if keys is None else keys:
-            members.setdefault(key, []).append((entry, several))
+            members.setdefault(key, []).append(member)
     buckets = {
         key: former.buckets[key] if former.members.get(key) == found else _bucket(found)
         for key, found in members.items()
@@ -82,11 +77,10 @@ def _bucket(members: Iterable[_Member]) -> Bucket:
     rest: list[Plan] = []
     filed: list[Plan] = []
     filed_rest: list[Plan] = []
-    for entry, several in members:
-        plan = entry.plan
+    for plan, exact, several in members:
         if plan.agreement.population.dossiers:
-            (filed if entry.exact else filed_rest).append(plan)
-        elif not entry.exact or plan.answers is not None or plan.agreement.population.consent:
+            (filed if exact else filed_rest).append(plan)
+        elif not exact or plan.answers is not None or plan.agreement.population.consent:
             rest.append(plan)
         else:
             (shared if several else plain).append(plan)
