@@ -22,11 +22,12 @@ from aiokafka.structs import TopicPartition
 
 from broker.batches import MAX_BATCH_BYTES
 from broker.errors import KafkaUnavailable, Unauthenticated
-from broker.kafka import header_names
+from broker.kafka import header_names, whole_batches
 from broker.kafka.closing import ClosingConsumer, ClosingProducer
 from broker.kafka.transactions import TransactionalProducer
 
 header_names.tolerate()
+whole_batches.hand_out()
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """R3: commit deadline plus the longest pause. A dead lane's readers wait at most this long."""
@@ -90,11 +91,15 @@ class KafkaClients:
         """Consumer for manual assignment; `group` only names where its positions are committed."""
         return self._consumer(group, _FETCH_BYTES)
 
+    def batches(self, group: str) -> ClosingConsumer:
+        """As `consumer`, but it hands out every batch as one `whole_batches.RecordBatch`."""
+        return self._consumer(group, _FETCH_BYTES, key_deserializer=whole_batches.undecoded)
+
     def reader(self) -> ClosingConsumer:
         """Consumer for single records at known offsets: it fetches little behind them."""
         return self._consumer(None, _READ_BYTES)
 
-    def _consumer(self, group: str | None, fetch_bytes: int) -> ClosingConsumer:
+    def _consumer(self, group: str | None, fetch_bytes: int, **more: Any) -> ClosingConsumer:
         return ClosingConsumer(
             **self.access.for_aiokafka(),
             group_id=group,
@@ -105,6 +110,7 @@ class KafkaClients:
             max_partition_fetch_bytes=fetch_bytes,
             fetch_max_wait_ms=250,
             retry_backoff_ms=20,
+            **more,
         )
 
     def member(self, group: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> ClosingConsumer:

@@ -26,17 +26,22 @@ class _Buffer(bytearray):
         return _Text(found) if isinstance(at, slice) else found
 
 
-class _Batch:
+class Batch:
     """The library's batch, whose records are read again tolerantly where that fails; the fetcher skips those it had."""
 
-    def __init__(self, batch: Any, raw: bytes, number: int) -> None:
-        self._batch, self._raw, self._number = batch, raw, number
+    def __init__(self, batch: Any, answer: bytes, start: int) -> None:
+        self._batch, self._answer, self._start = batch, answer, start
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
     def __next__(self) -> Any:
         return next(self._batch)
+
+    @property
+    def raw(self) -> bytes:
+        """Its bytes, as they were fetched."""
+        return self._answer[self._start : _end_of_batch(self._answer, self._start)]
 
     def __iter__(self) -> Iterator[Any]:
         try:
@@ -45,10 +50,7 @@ class _Batch:
             yield from self._tolerant()
 
     def _tolerant(self) -> Any:
-        start, end = 0, _end_of_batch(self._raw, 0)
-        for _ in range(self._number):
-            start, end = end, _end_of_batch(self._raw, end)
-        batch = _DefaultRecordBatchPy(self._raw[start:end])
+        batch = _DefaultRecordBatchPy(self.raw)
         batch._maybe_uncompress()  # noqa: SLF001 - the buffer it reads from is only made here
         batch._buffer = _Buffer(batch._buffer)  # noqa: SLF001
         return batch
@@ -62,17 +64,21 @@ def _end_of_batch(raw: bytes, start: int) -> int:
 class TolerantRecords:
     """What the fetcher takes a response's batches from, in place of the library's `MemoryRecords`."""
 
-    def __init__(self, raw: bytes) -> None:
-        self._raw, self._records, self._number = raw, MemoryRecords(raw), 0
+    batch_type: type[Batch] = Batch
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer, self._records, self._start = answer, MemoryRecords(answer), 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
 
-    def next_batch(self) -> _Batch | None:
+    def next_batch(self) -> Batch | None:
         """The next batch; None after the last."""
-        batch, number = self._records.next_batch(), self._number
-        self._number += 1
-        return None if batch is None else _Batch(batch, self._raw, number)
+        batch, start = self._records.next_batch(), self._start
+        if batch is None:
+            return None
+        self._start = _end_of_batch(self._answer, start)
+        return self.batch_type(batch, self._answer, start)
 
 
 def tolerate() -> None:

@@ -1,4 +1,4 @@
-"""The door for a whole batch: its records as columns, and which of them are surely right."""
+"""The door for a whole batch: which of its records are surely right."""
 
 from array import array
 from collections.abc import Collection, Sequence
@@ -9,6 +9,7 @@ from broker.model.keyed import DIGEST_BYTES
 from broker.model.wall import SubjectWall
 from broker.native.library import Admission, Core, Numbers, filled, frame_of, key_of
 from broker.native.program import program
+from broker.native.unpacking import Columns
 from broker.schema.avro import Schema
 from broker.schema.guard import Offsets, Walker
 
@@ -21,24 +22,6 @@ class Verdict(IntEnum):
     VALUE = 0
     DELETION = 1
     ASK = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """A batch of one lane and topic. A key that is none is any 32 characters with the verdict `ASK`; a deletion has no value.
-
-    `admit` changes `verdicts`.
-    """
-
-    keys: bytes
-    values: bytes
-    ends: Numbers
-    verdicts: bytearray
-    offsets: Numbers
-
-    def value(self, record: int) -> bytes:
-        """Value of a record."""
-        return self.values[self.ends[record - 1] if record else 0 : self.ends[record]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +95,16 @@ class Admitted:
 
 
 def admit(core: Core, through: Door, batch: Columns) -> Admitted:
-    """Say `ASK` of what is not surely right, and find where the rest is to be cut."""
-    records = len(batch.offsets)
+    """Make the verdict `ASK` of what is not surely right, and find where the rest is to be cut."""
+    records = batch.records
     points, packed, firsts = (bytearray(records * size) for size in (4 * through.points_each, DIGEST_BYTES, 4))
     asked = array("I", [through.selected[place] for place in through.asked])
     structure = filled(
         Admission,
         records=records,
         keys=batch.keys,
-        values=batch.values,
+        data=batch.data,
+        begins=batch.begins,
         ends=batch.ends,
         verdicts=batch.verdicts,
         frame=frame_of(through.frame),

@@ -16,7 +16,8 @@ const Wall = enum(u32) { none = 0, synthetic = 1, real = 2, _ };
 pub const Admission = extern struct {
     records: u64,
     keys: [*]const u8,
-    values: [*]const u8,
+    data: [*]const u8,
+    begins: [*]const u64,
     ends: [*]const u64,
     /// In: what each record is at a glance; out: `ask` for what is not surely right.
     verdicts: [*]u8,
@@ -41,8 +42,7 @@ pub const Admission = extern struct {
     firsts: [*]u32,
 
     pub fn value(self: *const Admission, record: usize) []const u8 {
-        const begin = if (record == 0) 0 else self.ends[record - 1];
-        return self.values[@intCast(begin)..@intCast(self.ends[record])];
+        return self.data[@intCast(self.begins[record])..@intCast(self.ends[record])];
     }
 
     pub fn cuts(self: *const Admission, record: usize) []u32 {

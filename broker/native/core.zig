@@ -7,8 +7,13 @@ const std = @import("std");
 const admission = @import("admit.zig");
 const following = @import("follow.zig");
 const packing = @import("pack.zig");
+const unpacking = @import("unpack.zig");
 
 const failed = std.math.maxInt(u64);
+
+export fn unpack(batch: *const unpacking.Unpacking) u64 {
+    return done(unpacking.unpack, batch);
+}
 
 export fn admit(batch: *const admission.Admission) u64 {
     return done(admission.admit, batch);

@@ -7,8 +7,9 @@ from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 from broker.model.keyed import DIGEST_BYTES
-from broker.native.admission import Admitted, Columns, Door
+from broker.native.admission import Admitted, Door
 from broker.native.library import NONE, Core, Keeping, Numbers, Past, Subjects, filled
+from broker.native.unpacking import Columns
 
 KEPT_BYTES = 16
 """Of an entry, before the values."""
@@ -58,7 +59,7 @@ class Followed:
 
 def subjects(core: Core, batch: Columns, admitted: Admitted) -> Whom:
     """Tell subjects apart; where one record of a subject is to be asked about, all of its are, and it is left out."""
-    records = len(batch.offsets)
+    records = batch.records
     numbers, keys = bytearray(4 * records), bytearray(DIGEST_BYTES * records)
     structure = filled(
         Subjects,
@@ -89,7 +90,7 @@ def follow(
 
     Between two of `instants` it makes no difference when a subject was told. `ended`: index of a deletion's kind.
     """
-    records, subjects_ = len(batch.offsets), len(whom.keys)
+    records, subjects_ = batch.records, len(whom.keys)
     of, at, kinds = bytearray(4 * records), bytearray(8 * records), bytearray(records)
     before, after, times = (bytearray(4 * records) for _ in range(3))
     former = bytearray(4 * len(known))

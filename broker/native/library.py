@@ -25,13 +25,42 @@ def library_path() -> Path:
     return SOURCES / f"core-{told[:16]}{_SUFFIX}"
 
 
+class Section(Structure):
+    """The records of one batch, of which those before offset `first` are not asked for."""
+
+    _fields_ = [
+        ("begin", c_uint64),
+        ("end", c_uint64),
+        ("base", c_int64),
+        ("first", c_int64),
+        ("records", c_uint64),
+    ]
+
+
+class Unpacking(Structure):
+    """`unpack`: see `unpack.zig`."""
+
+    _fields_ = [
+        ("data", c_void_p),
+        ("sections", c_void_p),
+        ("sections_count", c_uint64),
+        ("keys", c_void_p),
+        ("begins", c_void_p),
+        ("ends", c_void_p),
+        ("verdicts", c_void_p),
+        ("offsets", c_void_p),
+        ("traces", c_void_p),
+    ]
+
+
 class Admission(Structure):
     """`admit`: see `admit.zig`."""
 
     _fields_ = [
         ("records", c_uint64),
         ("keys", c_void_p),
-        ("values", c_void_p),
+        ("data", c_void_p),
+        ("begins", c_void_p),
         ("ends", c_void_p),
         ("verdicts", c_void_p),
         ("frame", c_uint8 * 8),
@@ -161,12 +190,7 @@ class Packing(Structure):
     """`bound` and `pack`: see `pack.zig`."""
 
     _fields_ = [
-        ("records", c_uint64),
-        ("values", c_void_p),
-        ("ends", c_void_p),
-        ("keys", c_void_p),
-        ("points", c_void_p),
-        ("points_each", c_uint64),
+        ("admission", c_void_p),
         ("offsets", c_void_p),
         ("traces", c_void_p),
         ("groups", c_void_p),
@@ -201,8 +225,13 @@ class Core:
 
     def __init__(self, path: Path) -> None:
         self._library = CDLL(str(path))
-        for name in ("admit", "subjects", "follow", "keep", "bound", "pack"):
+        for name in ("unpack", "admit", "subjects", "follow", "keep", "bound", "pack"):
             getattr(self._library, name).restype = c_uint64
+
+    def unpack(self, batch: Unpacking) -> int | None:
+        """Number of records; None where they are not surely right."""
+        done = int(self._library.unpack(by_reference(batch)))
+        return None if done == _FAILED else done
 
     def admit(self, batch: Admission) -> int:
         """Number of combinations of values that decisions look at."""

@@ -2,7 +2,9 @@
 
 const std = @import("std");
 const bytes = @import("bytes.zig");
+const Admission = @import("admit.zig").Admission;
 const key_characters = @import("admit.zig").key_characters;
+const trace_characters = @import("unpack.zig").trace_characters;
 const wire_header_bytes = @import("admit.zig").wire_header_bytes;
 
 const none = std.math.maxInt(u32);
@@ -11,7 +13,6 @@ const batch_header_bytes = 61;
 const hex_characters = 2 * bytes.digest_bytes;
 /// A present optional text of 32 characters.
 const pseudonym_bytes = 2 + hex_characters;
-const trace_characters = 55;
 const most_long = 10;
 
 /// A stretch of `Packing.constants`, which outlast batches, or of what `Packing.batch` has for one.
@@ -49,15 +50,10 @@ const Recipe = extern struct {
 const Chunk = extern struct { output: u32, records: u32, begin: u64, end: u64 };
 
 pub const Packing = extern struct {
-    records: u64,
-    values: [*]const u8,
-    ends: [*]const u64,
-    keys: [*]const u8,
-    points: [*]const u32,
-    points_each: u64,
+    admission: *const Admission,
     offsets: [*]const i64,
-    /// 55 characters each of a `traceparent`; others stand for none.
-    traces: [*]const u8,
+    /// Of a `traceparent` or what stands for none.
+    traces: [*]const [trace_characters]u8,
     groups: [*]const u32,
     groups_count: u64,
     /// By group where its recipes end in `recipe_of`.
@@ -164,7 +160,7 @@ fn bounds(self: *const Packing, gpa: std.mem.Allocator) ![]u64 {
     const outputs = try gpa.alloc(u64, @intCast(self.outputs_count));
     @memset(outputs, 0);
     const receipts = &outputs[0];
-    for (0..@intCast(self.records)) |record| {
+    for (0..@intCast(self.admission.records)) |record| {
         const list = recipesOf(self, record);
         if (list.len == 0) continue;
         var receipt: usize = self.receipt_head.size + key_characters + 2 * bytes.digest_bytes + 6 * most_long;
@@ -172,7 +168,7 @@ fn bounds(self: *const Packing, gpa: std.mem.Allocator) ![]u64 {
             const recipe = &self.recipes[number];
             receipt += recipe.leaf.size + bytes.digest_bytes;
             if (recipe.output == none) continue;
-            outputs[recipe.output] += valueOf(self, record).len + @as(usize, recipe.pseudonyms_count) * pseudonym_bytes +
+            outputs[recipe.output] += self.admission.value(record).len + @as(usize, recipe.pseudonyms_count) * pseudonym_bytes +
                 wire_header_bytes + key_characters + recipe.head.size + recipe.tail.size + self.id_header.size +
                 self.time_header.size + self.trace_header.size + hex_characters + trace_characters + 6 * most_long;
         }
@@ -209,7 +205,7 @@ pub fn pack(self: *const Packing, gpa: std.mem.Allocator) !u64 {
         .leaves = try gpa.alloc(u8, 1 << 16),
         .gpa = gpa,
     };
-    for (0..@intCast(self.records)) |record| {
+    for (0..@intCast(self.admission.records)) |record| {
         const list = recipesOf(self, record);
         if (list.len > 0) try run.record(record, list);
     }
@@ -231,7 +227,7 @@ const Run = struct {
 
     fn record(self: *Run, number: usize, list: []const u32) !void {
         const on = self.on;
-        const key = on.keys[number * key_characters ..][0..key_characters];
+        const key = on.admission.keys[number * key_characters ..][0..key_characters];
         var place: [512]u8 = undefined;
         const head = on.place_head.of(on.batch);
         const tail = on.place_tail.of(on.batch);
@@ -254,8 +250,8 @@ const Run = struct {
 
     fn deliver(self: *Run, number: usize, recipe: *const Recipe, key: []const u8, id: bytes.Digest, sealed: *const Sealed) void {
         const on = self.on;
-        const value = valueOf(on, number);
-        const cuts = on.points[number * @as(usize, @intCast(on.points_each)) ..][0..@intCast(on.points_each)];
+        const value = on.admission.value(number);
+        const cuts = on.admission.cuts(number);
         const spans = on.spans[recipe.spans..][0..recipe.spans_count];
         const derived = on.pseudonyms[recipe.pseudonyms..][0..recipe.pseudonyms_count];
         var size: usize = wire_header_bytes;
@@ -305,7 +301,7 @@ const Run = struct {
         writer.bytes(head);
         writer.long(offset);
         writer.bytes(&reference);
-        writer.bytes(&trace(on.traces[number * trace_characters ..][0..trace_characters]));
+        writer.bytes(&trace(&on.traces[number]));
         writer.long(count);
         writer.bytes(leaves);
         writer.byte(0);
@@ -352,9 +348,4 @@ fn recipesOf(self: *const Packing, record: usize) []const u32 {
     if (group == none) return &.{};
     const begin = if (group == 0) 0 else self.recipe_ends[group - 1];
     return self.recipe_of[begin..self.recipe_ends[group]];
-}
-
-fn valueOf(self: *const Packing, record: usize) []const u8 {
-    const begin = if (record == 0) 0 else self.ends[record - 1];
-    return self.values[@intCast(begin)..@intCast(self.ends[record])];
 }

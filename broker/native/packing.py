@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-from broker.native.admission import Admitted, Columns
+from broker.native.admission import Admitted
 from broker.native.following import Followed
 from broker.native.library import (
     NONE,
@@ -20,13 +20,14 @@ from broker.native.library import (
     place_of,
 )
 from broker.native.records import header_bytes, header_start
+from broker.native.unpacking import TRACE_CHARACTERS, Columns
 from broker.schema.avro import varint
 from broker.schema.projection import Plain
 
 MOST_PSEUDONYMS = 16
 """Of one agreement, at most, in a cut that is packed here."""
 
-_HEX_CHARACTERS, _TRACE_CHARACTERS = 32, 55
+_HEX_CHARACTERS = 32
 _VARYING = 3
 """Headers of a delivery that differ: its id, its time and its trace."""
 
@@ -150,14 +151,10 @@ def pack(
     followed: Followed,
     recipes: Recipes,
     of_groups: Sequence[Sequence[int]],
-    traces: bytes,
     frame: Frame,
     most_batch: int,
 ) -> Sequence[Packed]:
-    """Deliveries and receipts of every record by its group's recipes, in batches of `most_batch` bytes at most.
-
-    `traces`: 55 characters each of a `traceparent`; others stand for none.
-    """
+    """Deliveries and receipts of every record by its group's recipes, in batches of `most_batch` bytes at most."""
     ends, numbers = array("I"), array("I")
     for each in of_groups:
         numbers.extend(each)
@@ -172,14 +169,9 @@ def pack(
 
     packing = filled(
         Packing,
-        records=len(batch.offsets),
-        values=batch.values,
-        ends=batch.ends,
-        keys=batch.keys,
-        points=admitted.points,
-        points_each=admitted.points_each,
+        admission=admitted.structure,
         offsets=batch.offsets,
-        traces=traces,
+        traces=batch.traces,
         groups=followed.of,
         groups_count=len(of_groups),
         recipe_ends=ends,
@@ -192,7 +184,7 @@ def pack(
         constants=constants,
         id_header=constant(header_start("ce_id", _HEX_CHARACTERS)),
         time_header=constant(header_bytes(*frame.time)),
-        trace_header=constant(header_start("traceparent", _TRACE_CHARACTERS)),
+        trace_header=constant(header_start("traceparent", TRACE_CHARACTERS)),
         place_head=constant(b"%d/" % frame.lane),
         place_tail=constant(b"/%d/%b" % (frame.run, frame.topic.encode())),
         receipt_head=constant(frame.receipt_head),

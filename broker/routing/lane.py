@@ -22,8 +22,9 @@ from broker.policy.engine import Previous
 from broker.routing.backfill import Progress, Reach
 from broker.routing.causes import Cause
 from broker.routing.checkpoint import Checkpoint
+from broker.routing.fetched import Fetched, RecordBatch
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
-from broker.routing.lane_state import Absorbed, LaneState, Row
+from broker.routing.lane_state import Absorbed, LaneState, Routed
 from broker.routing.looks import LastRecords, aged, looks
 from broker.routing.plans import Plans, TopicPlan
 from broker.routing.replay import replay
@@ -56,6 +57,9 @@ class Clients(Protocol):
     def consumer(self, group: str | None) -> Any:
         """Consumer that is read_committed and never resets its position by itself."""
 
+    def batches(self, group: str) -> Any:
+        """As `consumer`, but it hands out whole batches."""
+
     def reader(self) -> Any:
         """As `consumer`, for single records at known offsets."""
 
@@ -70,12 +74,17 @@ class Clients(Protocol):
 class Batch:
     """Records fetched from one lane, by source topic and in order."""
 
-    records: Mapping[str, Sequence[Any]]
+    records: Mapping[str, Fetched]
 
     @property
     def size(self) -> int:
         """Number of records."""
         return sum(map(len, self.records.values()))
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """By source topic, the offset behind its records."""
+        return {topic: records.next for topic, records in self.records.items()}
 
 
 @dataclass(slots=True)
@@ -125,7 +134,7 @@ class Lane:
             self._fetching.cancel()
             self._fetching = None
         if self._consumer is None:
-            self._consumer = self.clients.consumer(topics.ROUTER_GROUP)
+            self._consumer = self.clients.batches(topics.ROUTER_GROUP)
             await self._consumer.start()
         if self._records is None:
             self._records = LastRecords(self.clients.reader(), self.number)
@@ -178,30 +187,30 @@ class Lane:
             polled = fetched.result()
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise PositionLost(f"lane {self.number}: a committed position is no longer in the log") from error
-        batch = Batch({target.topic: records for target, records in polled.items() if records})
-        self._read.update({topic: records[-1].offset + 1 for topic, records in batch.records.items()})
+        batch = Batch({target.topic: Fetched(batches) for target, batches in polled.items() if batches})
+        self._read.update(batch.reached)
         return batch
 
-    async def _poll(self) -> Mapping[TopicPartition, list[Any]]:
+    async def _poll(self) -> Mapping[TopicPartition, list[RecordBatch]]:
         """What the lane has to offer, up to its size: one answer of a node, or under backlog as many as it takes.
 
         Every topic that a transaction touches costs the same, however many records it gets (design §7).
         """
-        polled: dict[TopicPartition, list[Any]] = {}
+        polled: dict[TopicPartition, list[RecordBatch]] = {}
         more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size)
         while more:
-            for target, records in more.items():
-                polled.setdefault(target, []).extend(records)
-            left = self._size - sum(map(len, polled.values()))
+            for target, batches in more.items():
+                polled.setdefault(target, []).extend(batches)
+            left = self._size - sum(sum(map(len, batches)) for batches in polled.values())
             if left <= 0 or not self._behind(polled):
                 break
             more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=left)
         return polled
 
-    def _behind(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> bool:
+    def _behind(self, polled: Mapping[TopicPartition, Sequence[RecordBatch]]) -> bool:
         """Whether much is left in the log of what was polled, by its last answer; its tail may be markers only."""
-        ends = ((self._consumer.last_stable_offset(target), records[-1].offset) for target, records in polled.items())
-        return any(end is not None and end - last > FEWEST for end, last in ends)
+        ends = ((self._consumer.last_stable_offset(target), batches[-1].next) for target, batches in polled.items())
+        return any(end is not None and end - next_ > FEWEST for end, next_ in ends)
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
@@ -315,7 +324,7 @@ class Lane:
             return stopped is not None and stopped.isdisjoint(told)
 
         self._resize(batch.size, self.clock_ms() - self._began_ms)
-        reached = {topic: records[-1].offset + 1 for topic, records in batch.records.items()}
+        reached = batch.reached
         # All positions, so that a quiet topic's does not expire beside a busy one.
         positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
         offsets = {
@@ -343,10 +352,13 @@ class Lane:
         self,
         batch: Batch,
         changes: Mapping[str, Mapping[bytes, Previous | None]],
-        rows: Mapping[str, Sequence[Row]],
+        routed: Mapping[str, Routed],
         knowledge: Knowledge,
     ) -> None:
-        """Remember a committed batch, by subject or as rows of the state; `changes` of a topic without records are a retry's."""
+        """Remember a committed batch: what was routed at once, and the changes of what was left over.
+
+        `changes` of a topic without records are a retry's.
+        """
         self.subjects.settle(knowledge.causes, knowledge.instant.at_ms)
         if knowledge.retried is not None and knowledge.plans[knowledge.retried.topic].outlets:
             topic, epoch = knowledge.retried.topic, knowledge.retried.retry.epoch
@@ -355,9 +367,10 @@ class Lane:
         if watched:
             positions = [Absorbed(topic, self._next[topic], knowledge.plans[topic].engine.paths) for topic in watched]
             deletions = {
-                topic: {record.key: record.offset for record in batch.records[topic] if record.value is None}
+                topic: {record.key: record.offset for record in routed[topic].rest if record.value is None}
                 for topic in watched
             }
+            rows = {topic: routed[topic].rows for topic in watched}
             self.state.write({topic: changes[topic] for topic in watched}, positions, deletions, rows)
 
     def idle(self, knowledge: Knowledge) -> bool:

@@ -43,6 +43,13 @@ Row = tuple[bytes, bytes]
 """Packed key and entry of a subject."""
 
 
+class Routed(NamedTuple):
+    """What was routed at once of a topic's records: the entries that are to be kept of it, and the records left over."""
+
+    rows: Sequence[Row]
+    rest: Sequence[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Absorbed:
     """How far the state of one source topic reaches: every record before offset `next` is in it."""

@@ -22,13 +22,15 @@ from broker.native.packing import Frame
 from broker.policy.engine import Previous
 from broker.policy.papers import NO_PAPERS
 from broker.routing.backfill import Slice
-from broker.routing.bulk import FEWEST, Bulk, Remembered, Routed
+from broker.routing.bulk import FEWEST, Bulk, Remembered
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.counts import Counts
 from broker.routing.door import door
 from broker.routing.faultpoints import FaultPoint, fault_point
+from broker.routing.fetched import Fetched
 from broker.routing.knowledge import Knowledge
 from broker.routing.lane import Batch, Lane
+from broker.routing.lane_state import Routed
 from broker.routing.looks import Look
 from broker.routing.observed import observe
 from broker.routing.outlet import Source
@@ -60,7 +62,7 @@ class Router:
             part = Batch({}) if waits else batch
             if not part.records and self._lane.idle(knowledge):
                 return 0
-            counts, changes, rows = Counts(), {}, {}
+            counts, changes, routed = Counts(), {}, {}
             work = self._lane.checkpoint(knowledge)
             for look in knowledge.looks:
                 self._reconsider(look, knowledge, work, counts)
@@ -69,14 +71,14 @@ class Router:
             if knowledge.retried is not None:
                 changes[knowledge.retried.topic] = self._retry(knowledge.retried, knowledge, work, counts)
             for topic, records in part.records.items():
-                routed = self._route_alike(knowledge.plans[topic], records, knowledge, work, counts)
-                rows[topic] = routed.rows
-                changes[topic] = self._route(knowledge.plans[topic], routed.rest, knowledge, work, counts)
+                plan = knowledge.plans[topic]
+                routed[topic] = self._route_alike(plan, records, knowledge, work, counts)
+                changes[topic] = self._route(plan, routed[topic].rest, knowledge, work, counts)
             for barrier in knowledge.barriers:
                 work.output(barrier.topic, 0).append(barrier.row)
             fault_point(FaultPoint.DECIDED)
             if await self._lane.commit(work, part, knowledge, counts.agreements()):
-                self._lane.absorb(part, changes, rows, knowledge)
+                self._lane.absorb(part, changes, routed, knowledge)
                 self._counts.add(counts)
                 committed = not waits
         observe(batch, lane=self._lane.number, decided_ms=knowledge.instant.at_ms, committed_ms=self._lane.clock_ms())
@@ -144,12 +146,12 @@ class Router:
         return changes
 
     def _route_alike(
-        self, plan: TopicPlan, records: Sequence[Any], knowledge: Knowledge, work: Checkpoint, counts: Counts
+        self, plan: TopicPlan, records: Fetched, knowledge: Knowledge, work: Checkpoint, counts: Counts
     ) -> Routed:
         """What the native core can take of a large batch; all is left over where there is no such core."""
         native, lane, topic = core(), self._lane, plan.topic
         if native is None or len(records) < FEWEST or not plan.outlets:
-            return Routed((), records)
+            return Routed((), list(records))
         bulk = self._bulks.get(topic)
         if bulk is None or bulk.plan is not plan:
             bulk = self._bulks[topic] = Bulk(native, plan, lane.number, lane.lanes, knowledge.keys.lane)

@@ -28,7 +28,7 @@ class Wall:
 def put_up(router, wall: Wall) -> None:
     """Give a router another door."""
     for lane in router.lanes.values():
-        lane.plans.wall, lane.plans._epoch = wall, -1
+        lane.plans.wall, lane.plans._epoch, lane.plans._made = wall, -1, {}
 
 
 def lower(router) -> None:

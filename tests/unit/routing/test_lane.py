@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -137,6 +138,21 @@ def test_an_instant_is_cut_to_its_second_and_shown_on_the_belgian_day() -> None:
     assert (late.time, late.day) == (b"2026-11-24T23:29:59Z", "2026-11-25")
 
 
+@dataclass(frozen=True)
+class Fetch:
+    """A batch of these offsets."""
+
+    first: int
+    next: int
+
+    @property
+    def base_offset(self) -> int:
+        return self.first
+
+    def __len__(self) -> int:
+        return self.next - self.first
+
+
 class Log:
     """A consumer of one partition that gives at most 2,500 records an answer, however many are asked for."""
 
@@ -147,8 +163,7 @@ class Log:
         del timeout_ms
         self.asked.append(max_records)
         first, self.given = self.given, min(self.given + min(2_500, max_records), self.records)
-        records = [SimpleNamespace(offset=offset) for offset in range(first, self.given)]
-        return {TopicPartition(TOPIC, 1): records} if records else {}
+        return {TopicPartition(TOPIC, 1): [Fetch(first, self.given)]} if self.given > first else {}
 
     def last_stable_offset(self, target: TopicPartition) -> int:
         del target
