@@ -68,11 +68,9 @@ class ControlLog:
         self._position = 0
         self._moved = asyncio.Condition()
         self._verdicts: dict[str, asyncio.Future[bool]] = {}
-        self._probing = asyncio.Lock()
-        self._probes = 0
-        self._answered = 0  # the last probe that was
         self._wanted: set[TopicPartition] = set()
-        self._ends: dict[TopicPartition, int] = {}
+        self._coming: asyncio.Task[Mapping[TopicPartition, int]] | None = None
+        self._under_way: asyncio.Task[Mapping[TopicPartition, int]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -92,9 +90,10 @@ class ControlLog:
 
     async def stop(self) -> None:
         """Stop following; the heartbeat's key is deleted, so that the log does not keep dead workers."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *(asked for asked in (self._under_way, self._coming) if asked is not None)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(1.0):
                 if self._fresh_at > float("-inf"):  # one came back, so that there is one
@@ -166,20 +165,27 @@ class ControlLog:
 
     async def _heads(self, *targets: TopicPartition) -> Sequence[int]:
         """Offsets after their last records; callers that wait together share one request, whatever they ask about."""
-        asked = self._probes
         self._wanted.update(targets)
+        if self._coming is None:
+            self._coming = asyncio.create_task(self._ask(), name="control-heads")
+            self._coming.add_done_callback(_noted)
         try:
-            async with asyncio.timeout(_HEAD_S), self._probing:
-                # Otherwise another caller's request began after we asked and was answered: its answer will do.
-                if self._answered <= asked:
-                    self._probes += 1
-                    wanted, self._wanted = self._wanted | set(targets), set()
-                    # On a connection of its own: behind a waiting fetch the answer would take as long as the fetch.
-                    self._ends.update(await self._probe.end_offsets(list(wanted)))
-                    self._answered = self._probes
+            async with asyncio.timeout(_HEAD_S):
+                ends = await asyncio.shield(self._coming)
         except (KafkaError, TimeoutError) as error:
             raise Stale("the control log's head cannot be read", operator=type(error).__name__) from error
-        return [self._ends[target] for target in targets]
+        return [ends[target] for target in targets]
+
+    async def _ask(self) -> Mapping[TopicPartition, int]:
+        """The question that everybody shares who asks before it is sent; one at a time is under way."""
+        if self._under_way is not None and not self._under_way.done():
+            await asyncio.wait([self._under_way])
+        self._under_way, self._coming = self._coming, None
+        wanted, self._wanted = list(self._wanted), set()
+        async with asyncio.timeout(_HEAD_S):
+            # On a connection of its own: behind a waiting fetch the answer would take as long as the fetch.
+            ends: Mapping[TopicPartition, int] = await self._probe.end_offsets(wanted)
+            return ends
 
     async def _reach(self, position: int, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
         if self._position < position:
@@ -228,3 +234,9 @@ class ControlLog:
             with suppress(KafkaError):
                 await self._producer.send_and_wait(self._target.topic, value, key=self._heartbeat, partition=0)
             await asyncio.sleep(_BEAT_S)
+
+
+def _noted(done: "asyncio.Task[Any]") -> None:
+    """Everybody may have given up waiting for it."""
+    if not done.cancelled():
+        done.exception()

@@ -1,7 +1,11 @@
 """aiokafka's transactional producer with fewer waits in a row (ADR steps-of-a-commit); what it sends stays the same.
 
 Its own sender asks for one thing at a time: the partitions, then the group, and each answer goes through its loop. Here the
-group is asked for on the heels of the partitions. A node answers one connection in turn, so that their order holds.
+partitions are asked for on the heels of the group. A node answers one connection in turn, so that their order holds.
+
+Only one thing at a time is *written*: before it takes a transaction's outputs or offsets the node has the coordinator vouch for
+them, and gives up the one question for the other, or while the coordinator writes something down: NOT_ENOUGH_REPLICAS,
+and all is sent again.
 """
 
 import asyncio
@@ -42,18 +46,18 @@ class _Sender(Sender):  # type: ignore[misc]  # aiokafka is untyped
         partitions, group = self._txn_manager.partitions_to_add(), self._txn_manager.consumer_group_to_add()
         if partitions and group is not None:
             return asyncio.create_task(self._add(partitions, group))
+        if not partitions and self._txn_manager.offsets_to_commit() is not None and self._writes:
+            return None  # until they are answered: that wakes the loop
         request: asyncio.Task[Any] | None = super()._maybe_do_transactional_request()
         return request
 
-    async def _add(self, partitions: Iterable[TopicPartition], group: str) -> None:
-        await asyncio.gather(self._add_partitions(partitions), self._do_add_offsets_to_txn(group))
+    @property
+    def _writes(self) -> bool:
+        return bool(self._in_flight or self._message_accumulator._batches)  # noqa: SLF001 - nothing public tells
 
-    async def _add_partitions(self, partitions: Iterable[TopicPartition]) -> None:
-        await self._do_add_partitions_to_txn(partitions)
-        # Their batches need not wait for the group: the loop looks for batches when this is done.
-        waiter = self._message_accumulator.waiter()
-        if not waiter.done():
-            waiter.set_result(None)
+    async def _add(self, partitions: Iterable[TopicPartition], group: str) -> None:
+        # The group first: outputs go out as soon as their partitions are there.
+        await asyncio.gather(self._do_add_offsets_to_txn(group), self._do_add_partitions_to_txn(partitions))
 
     async def _do_add_partitions_to_txn(self, tps: Iterable[TopicPartition]) -> bool:
         node = await self._find_coordinator(CoordinationType.TRANSACTION, self._txn_manager.transactional_id)
@@ -63,6 +67,11 @@ class _Sender(Sender):  # type: ignore[misc]  # aiokafka is untyped
 
 class _AddPartitions(AddPartitionsToTxnHandler):  # type: ignore[misc]  # aiokafka is untyped
     def handle_response(self, resp: Any) -> float | None:
-        """As aiokafka's, but while the previous transaction's markers are written it asks again as soon as for anything else."""
+        """As aiokafka's, but while the previous transaction's markers are written it asks again as soon as for anything else.
+
+        Where the group before them has to be asked for again, so have they: outputs would be written meanwhile.
+        """
+        if self._sender._txn_manager.consumer_group_to_add() is not None:  # noqa: SLF001
+            return float(self._default_backoff)
         back_off = super().handle_response(resp)
         return None if back_off is None else self._default_backoff

@@ -59,8 +59,8 @@ class Checkpoint:
         producer = self._producer
         # Step 1: open. From here until step 5 nothing may wait for anyone but Kafka (readers of the outputs wait too).
         await producer.begin_transaction()
-        # Step 2: the source offsets, on their way together with the outputs; their metadata tells a new owner under what
-        # knowledge the lane last decided. They count as little as the outputs do until step 5.
+        # Step 2: the source offsets, handed over with the outputs so that all is asked for at once; their metadata tells a
+        # new owner under what knowledge the lane last decided. They count as little as the outputs do until step 5.
         offsets_sent = asyncio.create_task(producer.send_offsets_to_transaction(dict(offsets), topics.ROUTER_GROUP))
         offsets_sent.add_done_callback(_told)
         try:

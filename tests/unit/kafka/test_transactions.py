@@ -1,4 +1,4 @@
-"""A transaction's partitions and its group are asked for in one go, in that order, and outputs wait for the partitions only."""
+"""A transaction's group and its partitions are asked for in one go, in that order, outputs wait for both, offsets for the outputs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -100,28 +100,47 @@ async def lost() -> AsyncIterator[Callable[[], list[Any]]]:
     loop.set_exception_handler(None)
 
 
-async def test_the_group_is_asked_for_on_the_heels_of_the_partitions(producer: Any, node: Node) -> None:
+async def test_the_partitions_are_asked_for_on_the_heels_of_the_group(producer: Any, node: Node) -> None:
     offsets, output = await begun(producer)
     await wait_until(lambda: len(node.asked) == 2, every=0)
-    assert node.asked == ["AddPartitionsToTxn", "AddOffsetsToTxn"]
-    await node.answers("AddPartitionsToTxn")
-    await node.answers("Produce")  # without waiting for the group
-    await output
-    assert "TxnOffsetCommit" not in node.asked
+    assert node.asked == ["AddOffsetsToTxn", "AddPartitionsToTxn"]  # as a node answers them
     await node.answers("AddOffsetsToTxn")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(node.asked) == 2
+    await node.answers("AddPartitionsToTxn")
+    await wait_until(lambda: len(node.asked) == 3, every=0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert node.asked[2:] == ["Produce"]
+    await node.answers("Produce")
     await node.answers("TxnOffsetCommit")
-    await offsets
+    await asyncio.gather(offsets, output)
     committing = asyncio.create_task(producer.commit_transaction())
     await node.answers("EndTxn")
     await committing
+
+
+async def test_a_group_that_comes_too_early_is_asked_for_again_with_its_partitions(producer: Any, node: Node) -> None:
+    """While the coordinator writes the group down it would not vouch for an output."""
+    offsets, output = await begun(producer)
+    await node.answers("AddOffsetsToTxn", ConcurrentTransactions.errno)
+    await node.answers("AddPartitionsToTxn")
+    await wait_until(lambda: len(node.asked) == 4, every=0)
+    assert node.asked[2:] == ["AddOffsetsToTxn", "AddPartitionsToTxn"]
+    await node.answers("AddOffsetsToTxn")
+    await node.answers("AddPartitionsToTxn")
+    await node.answers("Produce")
+    await node.answers("TxnOffsetCommit")
+    await asyncio.gather(offsets, output)
 
 
 async def test_partitions_that_come_too_early_are_asked_for_again_and_nothing_is_written_before(
     producer: Any, node: Node
 ) -> None:
     offsets, output = await begun(producer)
-    await node.answers("AddPartitionsToTxn", ConcurrentTransactions.errno)
     await node.answers("AddOffsetsToTxn")
+    await node.answers("AddPartitionsToTxn", ConcurrentTransactions.errno)
     await wait_until(lambda: node.asked.count("AddPartitionsToTxn") == 2, every=0)
     assert "Produce" not in node.asked
     await node.answers("AddPartitionsToTxn")
@@ -130,15 +149,14 @@ async def test_partitions_that_come_too_early_are_asked_for_again_and_nothing_is
     await asyncio.gather(offsets, output)
 
 
-@pytest.mark.parametrize("first", ["AddPartitionsToTxn", "AddOffsetsToTxn"])
+@pytest.mark.parametrize("group", [0, InvalidProducerEpoch.errno], ids=["between the two", "before both"])
 async def test_an_owner_that_is_fenced_while_it_asks_is_told_so(
-    producer: Any, node: Node, first: str, lost: Callable[[], list[Any]]
+    producer: Any, node: Node, group: int, lost: Callable[[], list[Any]]
 ) -> None:
     offsets, output = await begun(producer)
-    await node.answers(first, InvalidProducerEpoch.errno)
+    await node.answers("AddOffsetsToTxn", group)
+    await node.answers("AddPartitionsToTxn", InvalidProducerEpoch.errno)
     for told in (offsets, output):
         with pytest.raises(ProducerFenced):
             await told
-    other = {"AddPartitionsToTxn", "AddOffsetsToTxn"} - {first}
-    await node.answers(other.pop(), InvalidProducerEpoch.errno)
     assert lost() == []
