@@ -88,15 +88,9 @@ fn right(self: *const Admission, lane_key: *const bytes.Hasher, record: usize) !
     var reader: bytes.Reader = .{ .bytes = value, .at = wire_header_bytes };
     const left = try walk.run(self.program[0..@intCast(self.program_words)], &reader, self.cuts(record));
     if (left.len != 0 or reader.at != value.len) return false;
-    const subject = text(self.slot(record, self.principal), self.principal_nullable != 0) orelse return false;
+    const subject = bytes.content(self.slot(record, self.principal), self.principal_nullable != 0) orelse return false;
     if (!passes(@enumFromInt(self.wall), subject)) return false;
     return std.mem.eql(u8, spelled, &lane_key.hash(subject));
-}
-
-/// The text of a short encoded string; null where it is absent, or not surely short.
-pub fn text(raw: []const u8, nullable: bool) ?[]const u8 {
-    const sized = if (!nullable) raw else if (raw.len > 0 and raw[0] == 2) raw[1..] else return null;
-    return if (sized.len > 0 and sized[0] < 0x80) sized[1..] else null;
 }
 
 fn passes(wall: Wall, subject: []const u8) bool {

@@ -87,6 +87,14 @@ pub const Reader = struct {
     }
 };
 
+/// The text of an encoded string that was walked; null where it, or a record above it, is null.
+pub fn content(raw: []const u8, nullable: bool) ?[]const u8 {
+    const sized = if (!nullable) raw else if (raw.len > 0 and raw[0] == 2) raw[1..] else return null;
+    var reader: Reader = .{ .bytes = sized, .at = 0 };
+    _ = reader.long() catch return null;
+    return sized[reader.at..];
+}
+
 /// Writes into room whose size was worked out before.
 pub const Writer = struct {
     room: []u8,

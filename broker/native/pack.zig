@@ -95,7 +95,7 @@ const Made = struct {
     fn of(raw: []const u8, derived: Pseudonym, hasher: *const bytes.Hasher) Made {
         var made: Made = .{ .room = undefined, .size = 0 };
         var writer: bytes.Writer = .{ .room = &made.room };
-        if (identifier(raw, derived.nullable != 0)) |text| {
+        if (bytes.content(raw, derived.nullable != 0)) |text| {
             if (derived.optional != 0) writer.byte(2);
             writer.long(hex_characters);
             writer.bytes(&bytes.hex(hasher.hash(text)));
@@ -108,15 +108,6 @@ const Made = struct {
         return self.room[0..self.size];
     }
 };
-
-/// The text of an admitted string; null where it, or a record above it, is null.
-fn identifier(raw: []const u8, nullable: bool) ?[]const u8 {
-    const sized = if (!nullable) raw else if (raw.len > 0 and raw[0] == 2) raw[1..] else return null;
-    if (sized.len == 0) return null;
-    var reader: bytes.Reader = .{ .bytes = sized, .at = 0 };
-    _ = reader.long() catch return null;
-    return sized[reader.at..];
-}
 
 /// Trace id of a `traceparent` (W3C Trace Context level 1); zeros where it is none.
 fn trace(told: *const [trace_characters]u8) bytes.Digest {

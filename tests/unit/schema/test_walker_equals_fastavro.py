@@ -5,9 +5,10 @@ projections of records and 20,000 mutated values; `--hypothesis-profile=thorough
 """
 
 import json
+from array import array
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
@@ -15,6 +16,10 @@ from hypothesis import strategies as st
 
 from broker.errors import PoisonRecord
 from broker.model.agreement import ReleasedField, Transform
+from broker.model.keyed import lane_key
+from broker.native.admission import Verdict, admit, door
+from broker.native.library import core
+from broker.native.unpacking import Columns
 from broker.schema.avro import Schema
 from broker.schema.guard import Walker, compile_select, compile_walk
 from broker.schema.inspection import inspect
@@ -163,6 +168,44 @@ def released(random: Any, schema: Schema) -> list[ReleasedField]:
         fields.append(ReleasedField(path, transform, "", f"derived{number}", arguments))
     random.shuffle(fields)
     return fields
+
+
+@generated
+def test_the_native_core_takes_what_the_guard_takes_at_the_same_cut_points(dice: Any, seed: int, size: int) -> None:
+    drawn = dice(seed, size)
+    schema: Schema = drawn.schema()
+    walker = compile_walk(schema)
+    values = [FRAME + encode(schema.text, drawn.record(json.loads(schema.text))) for _ in range(RECORDS)]
+    values += [mutate(drawn.random, value) for value in values]
+    found = [outcome(walker.walk, value) for value in values]
+    surely = [None if isinstance(each, Refusal) else each for each in found]
+    assert natively(schema, walker, values, surely) == surely
+
+
+def natively(schema: Schema, walker: Walker, values: list[bytes], right: list[Any]) -> list[Any]:
+    """Cut points by the native core of what it is sure of, with the keys that those which are `right` need."""
+    native = core()
+    assert native is not None
+    texts = [
+        b"" if each is None else walker.text(value, each, "insz") for value, each in zip(values, right, strict=True)
+    ]
+    keys = bytearray(b"".join(lane_key(KEY, text) for text in texts))
+    number, ends = len(values), list(accumulate(map(len, values)))
+    begins, data = array("Q", [0, *ends[:-1]]), b"".join(values)
+    columns = Columns(
+        data=data,
+        keys=keys,
+        begins=bytearray(begins.tobytes()),
+        ends=bytearray(array("Q", ends).tobytes()),
+        verdicts=bytearray(number),
+        traces=bytearray(),
+        offsets=bytearray(8 * number),
+        records=number,
+    )
+    through = door(schema, walker, FRAME, None, (), (), lane=0, lanes=1, k_lane=KEY)
+    admitted = admit(native, through, columns)
+    said = [Verdict(each) for each in columns.verdicts]
+    return [admitted.offsets(each) if said[each] is Verdict.VALUE else None for each in range(number)]
 
 
 @generated
