@@ -94,15 +94,13 @@ class Plan:
 class _View:
     """A bucket's answers for instants in [low, high), between which no term or activation of its plans changes."""
 
-    __slots__ = ("enter", "high", "leave", "low", "stay")
+    __slots__ = ("enter", "high", "left", "low", "stay")
 
     def __init__(self, low: int, high: int, now: int, plain: Sequence[Plan], settled: Sequence[Plan]) -> None:
         self.low, self.high = low, high
         self.stay = OnDemand[Kind, Answered](lambda kind: _static(settled, now, kind, was=True, is_=True))
         self.enter = _static(plain, now, Kind.INITIAL, was=False, is_=True)
-        self.leave = OnDemand[Departure, Answered](
-            lambda departure: _static(plain, now, Kind.LEFT_POPULATION, departure, was=True, is_=False)
-        )
+        self.left = _static(plain, now, Kind.LEFT_POPULATION, was=True, is_=False)
 
 
 def _static(
@@ -182,6 +180,6 @@ class Bucket:
     def leave(self, at: int, now: int, departure: Departure) -> Answered:
         """Decisions where the bucket held the values before only."""
         view = self.view(now)
-        if view.low <= at < view.high:
-            return view.leave[departure]
+        if departure is Departure.RECORD_CHANGED and view.low <= at < view.high:
+            return view.left
         return _static(self.plain, now, Kind.LEFT_POPULATION, departure, was=True, is_=False, at=at)
