@@ -17,7 +17,7 @@ from broker.model import topics
 from broker.model.record import wire_header
 from broker.routing.counts import Counts
 from broker.routing.knowledge import LaneKeys
-from broker.routing.lane import Lane
+from broker.routing.lane import MOST_AT_ONCE, Lane
 from broker.routing.lane_state import LaneState
 from broker.routing.lanes import keep_lanes
 from broker.routing.plans import Plans
@@ -95,7 +95,7 @@ async def lane_maker(here: Site) -> Callable[[int], Lane]:
     """What makes this installation's lanes, unopened, by number; raises `NotYetKnown` before the first set-up."""
     plans = Plans(here.keys, here.settings.wall())
     lane_keys = LaneKeys(here.keys.ensure(keys.LANE), here.keys.ensure(keys.LEDGER))
-    frame = wire_header(await _receipt_schema(here))
+    frame, large = wire_header(await _receipt_schema(here)), asyncio.Semaphore(MOST_AT_ONCE)
 
     def lane(number: int) -> Lane:
         return Lane(
@@ -108,6 +108,7 @@ async def lane_maker(here: Site) -> Callable[[int], Lane]:
             state=LaneState(here.home.root / "lanes" / f"{number}.mdb"),
             clock_ms=lambda: time.time_ns() // 1_000_000,
             receipt_frame=frame,
+            large=large,
         )
 
     return lane

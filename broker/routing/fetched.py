@@ -42,6 +42,12 @@ class Fetched:
     def __iter__(self) -> Iterator[Any]:
         return (record for place in range(len(self._batches)) for record in self._records(place))
 
+    def __add__(self, other: "Fetched") -> "Fetched":
+        """These, and others behind them."""
+        both = Fetched([*self._batches, *other._batches])
+        both._decoded = dict(self._decoded)
+        return both
+
     @property
     def next(self) -> int:
         """The offset behind them."""

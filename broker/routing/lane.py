@@ -1,8 +1,8 @@
 """One open lane: its consumer, its transactional producer, its state; opened by rule R1, never reused after doubt (R2)."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -33,14 +33,17 @@ from broker.routing.retrying import Retries
 from broker.routing.subjects import Subjects
 from broker.stopping import stop_quietly
 
-FEWEST, MOST = 1_000, 50_000
+FEWEST, MOST = 1_000, 100_000
 """Bounds of the adaptive transaction size in records: small while live, large under backlog (design §7)."""
+
+MOST_AT_ONCE = 2
+"""Lanes of a process with a large transaction at a time: each takes some 150 MB at its most; one commits while another cuts."""
 
 _FIRST = 4_000
 """Size of the first transaction: whoever starts finds a backlog, and some 100 ms of it are no long turn."""
 
-_LONGEST_TURN_MS = 300
-"""What deciding one batch may take: meanwhile the process answers nobody, and its heartbeats must keep flowing (R6)."""
+_LONGEST_TURN_MS = 800
+"""What deciding one batch may take: a stop of an agreement waits for it, or fences the lane (R6)."""
 
 _IDLE_MS = 250
 """How long an idle lane waits for records before it looks whether a barrier is due."""
@@ -86,6 +89,12 @@ class Batch:
         """By source topic, the offset behind its records."""
         return {topic: records.next for topic, records in self.records.items()}
 
+    def followed_by(self, polled: Mapping[TopicPartition, Sequence[RecordBatch]]) -> "Batch":
+        """It, with what was polled after it."""
+        more = {target.topic: Fetched(batches) for target, batches in polled.items() if batches}
+        both = {topic: self.records[topic] + more[topic] for topic in self.records.keys() & more.keys()}
+        return Batch({**self.records, **more, **both})
+
 
 @dataclass(slots=True)
 class Lane:
@@ -100,6 +109,8 @@ class Lane:
     state: LaneState
     clock_ms: Callable[[], int]
     receipt_frame: bytes
+    large: asyncio.Semaphore
+    """Of the process: held by a lane with a large transaction."""
     _producer: Any = None
     _consumer: Any = None
     _subjects: Subjects | None = None
@@ -187,29 +198,40 @@ class Lane:
             polled = fetched.result()
         except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
             raise PositionLost(f"lane {self.number}: a committed position is no longer in the log") from error
-        batch = Batch({target.topic: Fetched(batches) for target, batches in polled.items() if batches})
+        batch = Batch({}).followed_by(polled)
         self._read.update(batch.reached)
         return batch
 
-    async def _poll(self) -> Mapping[TopicPartition, list[RecordBatch]]:
-        """What the lane has to offer, up to its size: one answer of a node, or under backlog as many as it takes.
+    @asynccontextmanager
+    async def filled(self, batch: Batch) -> AsyncIterator[Batch]:
+        """The batch to be committed: as fetched, or under backlog as much as one transaction takes, in its turn.
 
         Every topic that a transaction touches costs the same, however many records it gets (design §7).
         """
-        polled: dict[TopicPartition, list[RecordBatch]] = {}
-        more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=self._size)
-        while more:
-            for target, batches in more.items():
-                polled.setdefault(target, []).extend(batches)
-            left = self._size - sum(sum(map(len, batches)) for batches in polled.values())
-            if left <= 0 or not self._behind(polled):
-                break
-            more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=left)
-        return polled
+        if batch.size >= self._size or not self._behind(batch):
+            yield batch
+            return
+        async with self.large:
+            left = self._size - batch.size
+            while left > 0 and self._behind(batch):
+                more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=left)
+                if not more:
+                    break
+                batch = batch.followed_by(more)
+                left = self._size - batch.size
+            self._read.update(batch.reached)
+            yield batch
 
-    def _behind(self, polled: Mapping[TopicPartition, Sequence[RecordBatch]]) -> bool:
-        """Whether much is left in the log of what was polled, by its last answer; its tail may be markers only."""
-        ends = ((self._consumer.last_stable_offset(target), batches[-1].next) for target, batches in polled.items())
+    async def _poll(self) -> Mapping[TopicPartition, list[RecordBatch]]:
+        found: Mapping[TopicPartition, list[RecordBatch]] = await self._consumer.getmany(
+            timeout_ms=_IDLE_MS, max_records=self._size
+        )
+        return found
+
+    def _behind(self, batch: Batch) -> bool:
+        """Whether much is left in the log of what was fetched, by its last answer; its tail may be markers only."""
+        stable = self._consumer.last_stable_offset
+        ends = ((stable(TopicPartition(topic, self.number)), next_) for topic, next_ in batch.reached.items())
         return any(end is not None and end - next_ > FEWEST for end, next_ in ends)
 
     async def refresh(self) -> Knowledge:

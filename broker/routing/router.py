@@ -6,6 +6,7 @@
 One commit is one transaction. Nothing here awaits, logs, spans or validates per record.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +40,12 @@ from broker.routing.quarantine import closed, quarantined
 from broker.routing.retelling import notices, retelling
 from broker.routing.retrying import Retried
 
+Changes = dict[bytes, Previous | None]
+"""By lane key, what a lane must remember of a subject; None where it was deleted."""
+
+_AT_ONCE = 2_000
+"""Records decided one by one before anything else of the process has its turn: its heartbeats must keep flowing (R6)."""
+
 _NO_TRACE = bytes(16)
 _RECEIPT_HEADERS: Headers = []
 
@@ -53,8 +60,13 @@ class Router:
 
     async def step(self) -> int:
         """Route and commit what the lane has to offer now; returns the number of source records committed."""
-        batch = await self._lane.fetch()
+        fetched = await self._lane.fetch()
         fault_point(FaultPoint.FETCHED)
+        async with self._lane.filled(fetched) as batch:
+            return await self._commit(batch)
+
+    async def _commit(self, batch: Batch) -> int:
+        """Route a batch until it is committed."""
         committed = False
         while not committed:
             knowledge = await self._lane.refresh()
@@ -62,7 +74,7 @@ class Router:
             part = Batch({}) if waits else batch
             if not part.records and self._lane.idle(knowledge):
                 return 0
-            counts, changes, routed = Counts(), {}, {}
+            counts, changes, routed = Counts(), dict[str, Changes](), dict[str, Routed]()
             work = self._lane.checkpoint(knowledge)
             for look in knowledge.looks:
                 self._reconsider(look, knowledge, work, counts)
@@ -71,9 +83,12 @@ class Router:
             if knowledge.retried is not None:
                 changes[knowledge.retried.topic] = self._retry(knowledge.retried, knowledge, work, counts)
             for topic, records in part.records.items():
-                plan = knowledge.plans[topic]
-                routed[topic] = self._route_alike(plan, records, knowledge, work, counts)
-                changes[topic] = self._route(plan, routed[topic].rest, knowledge, work, counts)
+                plan, changed = knowledge.plans[topic], changes.setdefault(topic, {})
+                routed[topic] = await self._route_alike(plan, records, knowledge, work, counts)
+                for at in range(0, len(routed[topic].rest), _AT_ONCE):
+                    rest = routed[topic].rest[at : at + _AT_ONCE]
+                    self._route(plan, rest, knowledge, work, counts, changed)
+                    await asyncio.sleep(0)
             for barrier in knowledge.barriers:
                 work.output(barrier.topic, 0).append(barrier.row)
             fault_point(FaultPoint.DECIDED)
@@ -132,20 +147,19 @@ class Router:
         for told in notices(plan, slice_, lane.number, NoticeReason.REPLAY_ENDS):
             work.output(told.topic, 0).append(told.row)
 
-    def _retry(
-        self, retried: Retried, knowledge: Knowledge, work: Checkpoint, counts: Counts
-    ) -> dict[bytes, Previous | None]:
+    def _retry(self, retried: Retried, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> Changes:
         """Look at a quarantined record again, in its place; returns what the lane must remember."""
         plan, run = knowledge.plans[retried.topic], retried.retry.epoch
         records = [] if retried.record is None else [retried.record]
-        changes = self._route(plan, records, knowledge, work, counts, run)
+        changes: Changes = {}
+        self._route(plan, records, knowledge, work, counts, changes, run)
         outcome = Outcome.SUPERSEDED if not records else Outcome.ROUTED if changes else None
         if outcome is not None:
             note = closed(retried.retry, outcome, at=knowledge.instant.time.decode())
             work.output(plan.quarantine, 0).append(note)
         return changes
 
-    def _route_alike(
+    async def _route_alike(
         self, plan: TopicPlan, records: Fetched, knowledge: Knowledge, work: Checkpoint, counts: Counts
     ) -> Routed:
         """What the native core can take of a large batch; all is left over where there is no such core."""
@@ -159,7 +173,8 @@ class Router:
         remembered = Remembered(lambda keys: state.rows(topic, keys), reach, knowledge.subjects.touched)
         head = _receipt_head(knowledge, topic, lane.number)
         frame = Frame(topic, lane.number, 0, knowledge.instant.header, head, knowledge.keys.ledger)
-        return bulk.route(records, remembered, knowledge.instant, frame, work, counts)
+        # In a thread: the core lets others work meanwhile.
+        return await asyncio.to_thread(bulk.route, records, remembered, knowledge.instant, frame, work, counts)
 
     def _route(
         self,
@@ -168,15 +183,15 @@ class Router:
         knowledge: Knowledge,
         work: Checkpoint,
         counts: Counts,
+        changes: Changes,
         run: int = 0,
-    ) -> dict[bytes, Previous | None]:
-        """Decide every record of one topic in order; returns what the lane must remember once this is committed."""
+    ) -> None:
+        """Decide every record of one topic in order; `changes`: what the lane must remember once this is committed."""
         lane, at, keys, subjects = self._lane, knowledge.instant, knowledge.keys, knowledge.subjects
         receipts, write = work.output(topics.RECEIPTS, lane.number), _receipts(knowledge, plan.topic, lane.number, run)
         admit, batch = door(plan, lanes=lane.lanes, k_lane=keys.lane), plan.engine.batch(at.at_ms)
         present = {record.key for record in records if record.key}
         known, touched = lane.previous(plan, present, knowledge.progress.get(plan.topic)), subjects.touched(present)
-        changes: dict[bytes, Previous | None] = {}
         for record in records:
             try:
                 offsets = admit(record)
@@ -207,7 +222,6 @@ class Router:
                 counts.decided(decision)
             receipts.append(write(record.offset, key, _trace(record), leaves))
         counts.routed(plan, batch.counts())
-        return changes
 
 
 def _receipts(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> Callable[..., Row]:

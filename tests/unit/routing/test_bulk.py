@@ -1,5 +1,6 @@
 """What the native core routes at once is what the router routes record by record: streams, receipts, counts and memory."""
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -123,9 +124,9 @@ class Twin:
         work, counts = Checkpoint(Producer(), timestamp_ms=now_ms // 1000 * 1000), Counts()
         before, router.FEWEST = router.FEWEST, self.fewest
         try:
-            routed = way._route_alike(plan, fetched(records), knowledge, work, counts)
-            self.rest = len(routed.rest)
-            changes = way._route(plan, routed.rest, knowledge, work, counts)
+            routed = asyncio.run(way._route_alike(plan, fetched(records), knowledge, work, counts))
+            self.rest, changes = len(routed.rest), {}
+            way._route(plan, routed.rest, knowledge, work, counts, changes)
         finally:
             router.FEWEST = before
         self.counts.add(counts)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +78,7 @@ def lane(log, plans) -> Any:
         state=state,
         clock_ms=lambda: NOW_MS,
         receipt_frame=b"\x00\x00\x00\x00\x09",
+        large=asyncio.Semaphore(2),
     )
     made._subjects, made._next = Subjects(Dossiers(), 1, b"l" * 32), {TOPIC: 0}
     made._records = LastRecords(None, 1)
@@ -178,5 +178,20 @@ class Log:
 async def test_a_transaction_takes_as_much_as_fits_where_much_waits(lane, waiting, asked, taken) -> None:
     """Every topic it touches costs the same, however many records it gets; who has caught up waits for nobody."""
     lane._consumer = log = Log(waiting)
-    batch = await lane.fetch()
-    assert (log.asked, batch.size) == (asked, taken)
+    async with lane.filled(await lane.fetch()) as batch:
+        assert (log.asked, batch.size) == (asked, taken)
+
+
+async def test_few_lanes_have_a_large_transaction_at_a_time(lane) -> None:
+    lane._consumer = log = Log(9_000)
+    async with lane.large, lane.large:
+        fetched = await lane.fetch()
+        waiting = asyncio.ensure_future(_taken(lane, fetched))
+        await asyncio.sleep(0)
+        assert (log.asked, waiting.done()) == ([4_000], False)
+    assert await waiting == 4_000
+
+
+async def _taken(lane: Any, fetched: Any) -> int:
+    async with lane.filled(fetched) as batch:
+        return int(batch.size)
