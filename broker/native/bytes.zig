@@ -12,16 +12,22 @@ pub const Unsure = error{Unsure};
 
 /// A keyed hash under one role (broker/model/keyed.py); the key is taken in once.
 pub const Hasher = struct {
+    /// Before the key's block, and behind it: where data follows, that block is the same for all of it.
     begun: Blake2b,
+    keyed: Blake2b,
 
     pub fn init(key: *const [32]u8, role: []const u8) Hasher {
         var person: [16]u8 = @splat(0);
         @memcpy(person[0..role.len], role);
-        return .{ .begun = Blake2b.init(.{ .key = key, .context = person }) };
+        const begun = Blake2b.init(.{ .key = key, .context = person });
+        var keyed = begun;
+        keyed.update(&.{0}); // takes the key's block in
+        keyed.buf_len = 0;
+        return .{ .begun = begun, .keyed = keyed };
     }
 
     pub fn hash(self: *const Hasher, data: []const u8) Digest {
-        var state = self.begun;
+        var state = if (data.len == 0) self.begun else self.keyed;
         state.update(data);
         var out: Digest = undefined;
         state.final(&out);

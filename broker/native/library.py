@@ -6,6 +6,7 @@ from ctypes import CDLL, Structure, addressof, c_char, c_char_p, c_int64, c_uint
 from ctypes import byref as by_reference
 from functools import lru_cache
 from hashlib import sha256
+from mmap import mmap
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -286,7 +287,7 @@ def place_of(value: Any) -> int | None:
     """Where the bytes of a buffer or of a structure are."""
     if isinstance(value, bytes):
         return cast(c_char_p(value), c_void_p).value
-    if isinstance(value, bytearray):
+    if isinstance(value, bytearray | mmap):
         return addressof(c_char.from_buffer(value)) if value else None
     return value.buffer_info()[0] if isinstance(value, array) else addressof(value)
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Hashable, Sequence
+from mmap import mmap
 from typing import Any, NamedTuple
 
 from broker.native.admission import Admitted
@@ -53,10 +54,16 @@ class Told(NamedTuple):
     leaf: bytes
     released: bool
     cut: Cut | None = None
-    first: Sequence[Header] = ()
-    """Headers before those that differ by delivery."""
-    last: Sequence[Header] = ()
+    first: bytes = b""
+    """Headers before those that differ by delivery, behind the number of all."""
+    last: bytes = b""
     valueless: bool = False
+
+
+def headers(first: Sequence[Header], last: Sequence[Header]) -> tuple[bytes, bytes]:
+    """Headers of a delivery as `Told` has them."""
+    number = varint(len(first) + _VARYING + len(last))
+    return number + b"".join(header_bytes(*each) for each in first), b"".join(header_bytes(*each) for each in last)
 
 
 class Frame(NamedTuple):
@@ -118,9 +125,7 @@ class Recipes:
         for slot, leaf in cut.plain.pseudonyms:
             key = key_of(cut.pseudonym_key or bytes(32))
             self._pseudonyms.append(Pseudonym(slot=slot, nullable=leaf.nullable, optional=leaf.optional, key=key))
-        number = varint(len(told.first) + _VARYING + len(told.last))
-        recipe.head = self._constant(number + b"".join(header_bytes(*each) for each in told.first))
-        recipe.tail = self._constant(b"".join(header_bytes(*each) for each in told.last))
+        recipe.head, recipe.tail = self._constant(told.first), self._constant(told.last)
 
     def _constant(self, value: bytes) -> Constant:
         at = len(self._constants)
@@ -193,7 +198,7 @@ def pack(
         outputs_count=len(recipes.outputs),
         most_batch=most_batch,
     )
-    room = bytearray(core.bound(packing))
+    room = mmap(-1, max(1, core.bound(packing)))  # no page of it is touched before it is written
     chunks = (Chunk * packing.chunks_count)()
     packing.room, packing.room_bytes, packing.chunks = place_of(room), len(room), place_of(chunks)
     outputs, whole = recipes.outputs, memoryview(room)

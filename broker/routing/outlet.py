@@ -14,7 +14,7 @@ from broker.model.decision import Decision, Departure, Kind, Reason, Release
 from broker.model.on_demand import OnDemand
 from broker.model.receipt import released, withheld
 from broker.model.record import CONTENT_TYPE, EVENT_NAMESPACE, Headers
-from broker.native.packing import MOST_PSEUDONYMS, Cut, Told
+from broker.native.packing import MOST_PSEUDONYMS, Cut, Told, headers
 from broker.schema.guard import Offsets
 from broker.schema.narrowing import leave_out
 from broker.schema.projection import Projection
@@ -45,6 +45,7 @@ class Outlet:
     """Key of a subject in this stream by its lane key."""
     release_leaves: dict[Kind, bytes] = field(init=False, repr=False, compare=False)
     withhold_leaves: dict[tuple[Reason, Kind], bytes] = field(init=False, repr=False, compare=False)
+    _told: dict[tuple[Kind, Departure | None], Told] = field(init=False, repr=False, compare=False)
     _narrowed: dict[frozenset[str], Callable[[bytes], bytes]] = field(init=False, repr=False, compare=False)
 
     if not TYPE_CHECKING:  # else every name would be an attribute
@@ -87,7 +88,7 @@ class Outlet:
         identifier = self.identify(source.coordinates)
         identifier_hex = identifier.hex().encode()
         kind = decision.kind
-        headers: Headers = [
+        envelope: Headers = [
             *self.constants[kind],
             ("ce_id", identifier_hex),
             batch.header,
@@ -95,7 +96,7 @@ class Outlet:
             ("traceparent", b"00-" + identifier_hex + b"-" + identifier_hex[:16] + _SAMPLED),
         ]
         if kind is Kind.LEFT_POPULATION:
-            headers.append(_departure(decision))
+            envelope.append(_departure(decision.departure))
             value = None
         else:
             cut = self.projection.cut(source.value, source.offsets, batch.day, decision.reference)
@@ -104,7 +105,7 @@ class Outlet:
             if decision.without:
                 cut = self._without(decision.without)(cut)
             value = self.frame + cut
-        return (self.rename(source.key), value, headers), self.release_leaves[kind] + identifier
+        return (self.rename(source.key), value, envelope), self.release_leaves[kind] + identifier
 
     @property
     def cut(self) -> Cut | None:
@@ -118,11 +119,17 @@ class Outlet:
         """What a decision on a record of this kind makes, for a subject without papers; the twin of `deliver`."""
         if not isinstance(decision, Release):
             return Told(self.key, self.withhold_leaves[decision.reason, kind], released=False)
-        first, leaf = self.constants[decision.kind], self.release_leaves[decision.kind]
-        if decision.kind is not Kind.LEFT_POPULATION:
-            return Told(self.key, leaf, released=True, cut=self.cut, first=first)
-        last = [_departure(decision)]
-        return Told(self.key, leaf, released=True, cut=self.cut, first=first, last=last, valueless=True)
+        return self._told[decision.kind, decision.departure]
+
+    def _made_told(self) -> OnDemand[tuple[Kind, Departure | None], Told]:
+        def told(of: tuple[Kind, Departure | None]) -> Told:
+            kind, departure = of
+            left = kind is Kind.LEFT_POPULATION
+            first, last = headers(self.constants[kind], [_departure(departure)] if left else [])
+            leaf = self.release_leaves[kind]
+            return Told(self.key, leaf, released=True, cut=self.cut, first=first, last=last, valueless=left)
+
+        return OnDemand(told)
 
     def _without(self, keys: frozenset[str]) -> Callable[[bytes], bytes]:
         """What leaves these fields out; the combinations in use are few."""
@@ -139,12 +146,12 @@ _MADE: Mapping[str, Callable[[Outlet], object]] = {
     "release_leaves": Outlet._release_leaves,  # noqa: SLF001
     "withhold_leaves": Outlet._withhold_leaves,  # noqa: SLF001
     "_narrowed": lambda _: {},
+    "_told": Outlet._made_told,  # noqa: SLF001
 }
 
 
-def _departure(decision: Release) -> tuple[str, bytes]:
-    departure = decision.departure or Departure.RECORD_CHANGED
-    return "ce_reason", departure.value.encode()
+def _departure(departure: Departure | None) -> tuple[str, bytes]:
+    return "ce_reason", (departure or Departure.RECORD_CHANGED).value.encode()
 
 
 class Source(NamedTuple):
