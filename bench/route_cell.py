@@ -49,7 +49,7 @@ async def measure(here: Site, cell: Cell, *, progress: Progress) -> Mapping[str,
     k_lane = here.keys.ensure(keys.LANE)
     rows = rows_of(schema, product, _PEOPLE, municipalities, here.lanes, k_lane, cell.size)
     source = topics.source(product.source, product.id)
-    whole = first or cell.without is Part.STATE  # a stand-in starts with nothing
+    whole = first or cell.without is Part.GUARD  # what it admitted before, it must have seen in this process
     progress(f"{cell.name}: warming")
     warm = rows if whole else rows[:_WARM]
     await publish(here.clients, source, iter(warm))

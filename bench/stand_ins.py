@@ -1,15 +1,17 @@
 """Stand-ins that make one part of the router cost nothing, in the measuring process only: "what trust costs".
 
 What is routed with one of them in place must never be used: no product code knows of them. Each raises `AttributeError`
-where the part that it replaces is no longer there, so that a cell fails rather than measures the whole again.
+where the part that it replaces is not there, so that a cell fails rather than measures the whole again.
+
+Large batches go through the native core, around the parts in Python. So whatever replaces one of those leaves out the core too.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.cells import Part
 from broker.model import topics
-from broker.policy.engine import Previous
+from broker.native.library import core
 from broker.routing import router
 from broker.routing.checkpoint import Checkpoint
 from broker.routing.door import door
@@ -23,13 +25,25 @@ class _Nowhere(list[Any]):
     def append(self, _row: Any) -> None:
         """Nothing."""
 
-    def extend(self, _rows: Any) -> None:
-        """Nothing."""
-
 
 def put(part: Part) -> None:
     """Put the stand-in for `part` into this process."""
-    _PUT[part]()
+    for stand_in in _PUT[part]:
+        stand_in()
+
+
+def _core() -> None:
+    """Every record goes through the twin in Python, as where no core was built."""
+    if core() is None:
+        raise AttributeError("the native core was not built: nothing to leave out")
+    _replace(router, "core", lambda: None)
+
+
+def _state() -> None:
+    """A lane knows nothing of its subjects, and keeps nothing of them: it meets each anew in every transaction."""
+    _replace(LaneState, "rows", lambda *_asked: [])
+    _replace(LaneState, "write", lambda *_told: None)
+    _replace(LaneState, "absorbed", lambda *_asked: 1 << 62)
 
 
 def _guard() -> None:
@@ -62,27 +76,9 @@ def _receipts() -> None:
     _replace(router, "_receipts", lambda *_about: lambda *_told: None)
 
 
-def _state() -> None:
-    """What a lane knows of its subjects lies in a dictionary, and is lost with the process."""
-    known: dict[tuple[int, str], dict[bytes, Previous]] = {}
-
-    def read(self: LaneState, topic: str, keys: Collection[bytes]) -> Mapping[bytes, Previous]:
-        held = known.get((id(self), topic), {})
-        return {key: held[key] for key in keys if key in held}
-
-    def write(self: LaneState, changes: Mapping[str, Mapping[bytes, Previous | None]], *_told: Any) -> None:
-        for topic, changed in changes.items():
-            held = known.setdefault((id(self), topic), {})
-            held.update({key: value for key, value in changed.items() if value is not None})
-
-    _replace(LaneState, "read", read)
-    _replace(LaneState, "write", write)
-    _replace(LaneState, "absorbed", lambda *_asked: 1 << 62)
-
-
 def _envelopes() -> None:
-    """The source's key, and the same headers for every delivery: nothing is made for its agreement but the cut."""
-    headers = [*((f"ce_{number}", b"x" * 12) for number in range(6)), ("ce_id", b"0" * 32), ("traceparent", b"0" * 55)]
+    """The source's key, and the same ten headers for every delivery: nothing is made for its agreement but the cut."""
+    headers = [*((f"ce_{number}", b"x" * 12) for number in range(8)), ("ce_id", b"0" * 32), ("traceparent", b"0" * 55)]
 
     def deliver(self: Outlet, decision: Any, source: Any, batch: Any) -> Any:
         cut = self.projection.cut(source.value, source.offsets, batch.day, decision.reference)
@@ -96,9 +92,10 @@ def _replace(owner: Any, name: str, value: Any) -> None:
     setattr(owner, name, value)
 
 
-_PUT: Mapping[Part, Callable[[], None]] = {
-    Part.GUARD: _guard,
-    Part.RECEIPTS: _receipts,
-    Part.STATE: _state,
-    Part.ENVELOPES: _envelopes,
+_PUT: Mapping[Part, Sequence[Callable[[], None]]] = {
+    Part.CORE: (_core,),
+    Part.STATE: (_state,),
+    Part.GUARD: (_core, _guard),
+    Part.RECEIPTS: (_core, _receipts),
+    Part.ENVELOPES: (_core, _envelopes),
 }
