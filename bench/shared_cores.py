@@ -20,6 +20,9 @@ class At(Enum):
     NODE = "node"
     NOWHERE = "nowhere"
     """Time passes."""
+    TURN = "turn"
+    """Waits for one of the turns of its router, and has it until `OVER`."""
+    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,19 @@ class _Job:
 
 
 class SharedCores:
-    """Cores shared fairly: a router computes one job at a time in order, the nodes several at once."""
+    """Cores shared fairly: a router computes one job at a time in order, the nodes several at once.
 
-    def __init__(self, cores: float, routers: int, node_cores: float) -> None:
+    Of the lanes of a router, `turns` have a turn at a time, as they asked for it.
+    """
+
+    def __init__(self, cores: float, routers: int, node_cores: float, turns: int) -> None:
         self.now = self.router_cpu_s = self.node_cpu_s = 0.0
         self._cores = cores
         self._node_cores = node_cores
         self._queues: list[deque[_Job]] = [deque() for _ in range(routers)]
         self._node: list[_Job] = []
+        self._turns = [turns] * routers
+        self._waiting: list[deque[_Job]] = [deque() for _ in range(routers)]
         self._timers: list[tuple[float, int, _Job]] = []
         self._order = 0
 
@@ -110,6 +118,20 @@ class SharedCores:
             self._queues[router].append(job)
         elif step.where is At.NODE:
             self._node.append(job)
+        elif step.where is At.TURN:
+            self._waiting[router].append(job)
+            self._give_turns(router)
         else:
-            self._order += 1
-            heapq.heappush(self._timers, (self.now + step.seconds, self._order, job))
+            if step.where is At.OVER:
+                self._turns[router] += 1
+                self._give_turns(router)
+            self._end_in(step.seconds, job)
+
+    def _give_turns(self, router: int) -> None:
+        while self._turns[router] and self._waiting[router]:
+            self._turns[router] -= 1
+            self._end_in(0.0, self._waiting[router].popleft())
+
+    def _end_in(self, seconds: float, job: _Job) -> None:
+        self._order += 1
+        heapq.heappush(self._timers, (self.now + seconds, self._order, job))

@@ -2,9 +2,11 @@
 
 Pure and deterministic: the same arguments give the same figures; no I/O, no clock, no chance. Each lane is one sequence of
 steps (`_Lane.steps`), as `broker/routing/router.py` has them; a router process runs one computation at a time, so that one
-lane computes while others wait for the node; all processes and the node share the machine's cores fairly.
+lane computes while others wait for the node, and has so many large transactions at a time as it has turns; all processes and
+the node share the machine's cores fairly.
 
-What is left out: lanes of unequal load, pauses of a garbage collector, disks that are slower than their page cache, failures.
+What is left out: that the native core computes in a thread beside its process, lanes of unequal load, pauses of a garbage
+collector, disks that are slower than their page cache, failures.
 """
 
 import math
@@ -13,10 +15,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from bench.shared_cores import At, SharedCores, Step, Steps
-from broker.routing.lane import FEWEST, MOST
+from broker.routing.lane import FEWEST, MOST, MOST_AT_ONCE
 
 _FIRST = 4_000
-_LONGEST_TURN_S = 0.3
+_LONGEST_TURN_S = 0.8
 """As a lane has them: the size of its first transaction, and what deciding one batch may take."""
 
 
@@ -115,7 +117,7 @@ class Outcome:
 
 def simulate(costs: Costs, setup: Setup, load: Load) -> Outcome:
     """Run the load through the setup until its last commit."""
-    cores = SharedCores(setup.cores, setup.routers, setup.node_cores)
+    cores = SharedCores(setup.cores, setup.routers, setup.node_cores, MOST_AT_ONCE)
     lanes = [_Lane(number, costs, setup, load) for number in range(setup.lanes)]
     for lane in lanes:
         cores.start(lane.number % setup.routers, lane.steps())
@@ -153,6 +155,9 @@ class _Lane:
         while done < mine:
             # The first round trip brings the records; behind it the lane waits for them where there are none yet.
             (now, _) = yield Step(At.NOWHERE, trip + max(0.0, self._due(done) - now))
+            large = self._arrived(now, mine) - done > FEWEST
+            if large:
+                (now, _) = yield Step(At.TURN, 0)
             records = min(max(1, self._arrived(now, mine) - done), size)
             deciding_us = costs.transaction_us + records * (costs.record_us + setup.deliveries * costs.delivery_us)
             (_, took) = yield Step(At.ROUTER, deciding_us / 1e6)
@@ -162,6 +167,8 @@ class _Lane:
             node_us = records * (setup.deliveries + 1) * costs.node_record_us + touched * costs.node_topic_us
             yield Step(At.NODE, node_us * setup.replicas / 1e6, width=setup.replicas)
             (now, _) = yield Step(At.NOWHERE, trip * max(0.0, costs.round_trips - 1))
+            if large:
+                yield Step(At.OVER, 0)
             if self.load.rate is not None:
                 self.latencies += [(now - self._due(done + each)) * 1e3 for each in range(records)]
             done += records

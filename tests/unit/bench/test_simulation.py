@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import simulation
+from bench.shared_cores import At, SharedCores, Step, Steps
 from bench.simulation import Costs, Load, Setup, _resized, simulate
 from broker.routing import lane as routing
 from broker.routing.lane import FEWEST, MOST, Lane
@@ -65,6 +66,31 @@ def test_lanes_of_one_process_overlap_the_waits_of_each_other() -> None:
     one, eight = (simulate(slow, Setup(topics=10, lanes=lanes), Load(100_000)) for lanes in (1, 8))
     assert eight.records_per_s > one.records_per_s
     assert eight.router_share > one.router_share
+
+
+def test_lanes_of_a_router_have_its_turns_one_after_the_other() -> None:
+    def lane() -> Steps:
+        yield Step(At.TURN, 0)
+        yield Step(At.NOWHERE, 1)
+        yield Step(At.OVER, 0)
+
+    def last_end(lanes: int, routers: int, turns: int) -> float:
+        cores = SharedCores(1, routers, 1, turns)
+        for number in range(lanes):
+            cores.start(number % routers, lane())
+        cores.run()
+        return cores.now
+
+    assert last_end(lanes=5, routers=1, turns=2) == 3
+    assert last_end(lanes=5, routers=2, turns=2) == 2
+    assert last_end(lanes=5, routers=1, turns=5) == 1
+
+
+def test_small_transactions_wait_for_no_turn() -> None:
+    slow = replace(COSTS, round_trip_ms=100)
+    found = simulate(slow, Setup(topics=10, cores=8, node_cores=8), Load(2_000, rate=100))
+    assert found.p50_ms is not None
+    assert found.p50_ms == pytest.approx(6 * 100 + 2.5 * 100, rel=0.15)  # its own, and half of the one before it
 
 
 def test_a_second_process_helps_where_there_is_a_core_for_it() -> None:
