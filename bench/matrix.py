@@ -65,7 +65,11 @@ class Result:
     failures: dict[int, str] = field(default_factory=dict)
 
     def as_json(self, against: "Result | None" = None) -> Mapping[str, Any]:
-        """Median and spread of value and ratio, and of value ÷ that of the other cell in the same run."""
+        """Median and spread of value and ratio, and of value ÷ that of the other cell in the same run.
+
+        `per_cpu`: of the same by CPU time of the router, None where that is not known. By wall clock the node hides what the
+        router saves.
+        """
         told: dict[str, Any] = {"cell": self.cell.as_json()}
         if self.runs:
             told["unit"] = next(iter(self.runs.values()))["unit"]
@@ -73,11 +77,21 @@ class Result:
             ratios = [run["ratio"] for run in self.runs.values() if run["ratio"] is not None]
             told["ratio"] = Spread.of(ratios).as_json() if ratios else None
         if against is not None and (both := sorted(self.runs.keys() & against.runs.keys())):
-            pairs = [self.runs[number]["value"] / against.runs[number]["value"] for number in both]
-            told["against"] = {"cell": against.cell.name, **Spread.of(pairs).as_json()}
+            pairs = [(self.runs[number], against.runs[number]) for number in both]
+            told["against"] = {
+                "cell": against.cell.name,
+                **Spread.of([mine["value"] / other["value"] for mine, other in pairs]).as_json(),
+                "per_cpu": _per_cpu(pairs),
+            }
         told["failures"] = [self.failures[number] for number in sorted(self.failures)]
         told["details"] = [self.runs[number].get("detail") for number in sorted(self.runs)]
         return told
+
+
+def _per_cpu(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Mapping[str, Any] | None:
+    rates = [[run.get("detail", {}).get("records_per_cpu_s") for run in pair] for pair in pairs]
+    known = [mine / other for mine, other in rates if mine and other]
+    return Spread.of(known).as_json() if known else None
 
 
 def as_lines(results: Sequence[Result]) -> Sequence[Mapping[str, Any]]:

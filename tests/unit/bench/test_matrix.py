@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells import ALL, GROUPS, QUICK, Cell, Kind, cell_of, cells
+from bench.cells import ALL, GROUPS, QUICK, Cell, Kind, Part, cell_of, cells
 from bench.history import circumstances, keep, kept
 from bench.matrix import Result, as_lines, order
 from broker.errors import ConfigError
@@ -21,6 +21,12 @@ def test_every_cell_survives_json_and_has_a_name_of_its_own() -> None:
 def test_a_group_holds_what_its_cells_are_set_against(group: str) -> None:
     names = {cell.name for cell in cells(group)}
     assert {cell.against for cell in cells(group) if cell.against} <= names
+
+
+def test_what_the_twin_in_python_leaves_out_is_set_against_the_twin() -> None:
+    against = {cell.without: cell.against for cell in cells("trust")}
+    assert {against[part] for part in (Part.GUARD, Part.RECEIPTS, Part.ENVELOPES)} == {"without-core"}
+    assert {against[part] for part in (Part.CORE, Part.STATE)} == {"topics-300"}
 
 
 def test_cells_are_found_by_name_and_in_files(tmp_path: Path) -> None:
@@ -55,9 +61,16 @@ def test_a_cell_is_set_against_another_in_the_same_run_only() -> None:
     other = Result(Cell("other", against="base"), {1: _run(100, 0.25), 2: _run(400, 0.75)}, {0: "run 1: it fell"})
     first, second = as_lines([base, other])
     assert "against" not in first
-    assert second["against"] == {"cell": "base", "runs": 1, "median": 0.5, "min": 0.5, "max": 0.5}
+    assert second["against"] == {"cell": "base", "runs": 1, "median": 0.5, "min": 0.5, "max": 0.5, "per_cpu": None}
     assert second["ratio"] == {"runs": 2, "median": 0.5, "min": 0.25, "max": 0.75}
     assert second["failures"] == ["run 1: it fell"]
+
+
+def test_what_a_node_hides_by_the_clock_is_told_by_cpu_time() -> None:
+    base = Result(Cell("base"), {0: _run(100, 0.5, records_per_cpu_s=1_000)})
+    other = Result(Cell("other", against="base"), {0: _run(100, 0.5, records_per_cpu_s=2_000)})
+    against = as_lines([base, other])[1]["against"]
+    assert (against["median"], against["per_cpu"]["median"]) == (1, 2)
 
 
 def test_a_cell_that_always_failed_is_told_with_the_others() -> None:
@@ -82,5 +95,5 @@ def test_what_is_no_history_is_refused(tmp_path: Path) -> None:
         kept([tmp_path / "absent.jsonl"])
 
 
-def _run(value: float, ratio: float) -> dict[str, object]:
-    return {"value": value, "unit": "records/s", "ratio": ratio, "detail": {}}
+def _run(value: float, ratio: float, **detail: float) -> dict[str, object]:
+    return {"value": value, "unit": "records/s", "ratio": ratio, "detail": detail}
