@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from bench.shared_cores import At, SharedCores, Step, Steps
+from broker.routing import lane as routing
 from broker.routing.lane import FEWEST, MOST, MOST_AT_ONCE
 
-_FIRST = 4_000
-_LONGEST_TURN_S = 0.8
+_FIRST = routing._FIRST  # noqa: SLF001 - a copy of its choices would be out of date with the next one
+_LONGEST_TURN_S = routing._LONGEST_TURN_MS / 1_000  # noqa: SLF001
 """As a lane has them: the size of its first transaction, and what deciding one batch may take."""
 
 

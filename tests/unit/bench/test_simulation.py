@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import simulation
 from bench.shared_cores import At, SharedCores, Step, Steps
 from bench.simulation import Costs, Load, Setup, _resized, simulate
-from broker.routing import lane as routing
 from broker.routing.lane import FEWEST, MOST, Lane
 
 COSTS = Costs(
@@ -141,10 +139,6 @@ def test_transactions_are_sized_as_the_lane_sizes_them(size: int, records: int, 
     lane = SimpleNamespace(_size=size)
     Lane._resize(lane, records, took_ms)  # type: ignore[arg-type]
     assert _resized(size, records, took_ms / 1_000) == pytest.approx(lane._size, abs=1)
-
-
-def test_the_first_transaction_is_as_large_as_the_lane_s() -> None:
-    assert simulation._FIRST == routing._FIRST
 
 
 @pytest.mark.parametrize("wrong", [{"topics": 0}, {"topics": 1, "routers": 9}, {"topics": 1, "cores": 0}])
