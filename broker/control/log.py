@@ -7,7 +7,7 @@ it read one back that it wrote at most 3 s ago. Heartbeats are no facts: they mo
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -69,8 +69,8 @@ class ControlLog:
         self._moved = asyncio.Condition()
         self._verdicts: dict[str, asyncio.Future[bool]] = {}
         self._wanted: set[TopicPartition] = set()
-        self._coming: asyncio.Task[Mapping[TopicPartition, int]] | None = None
-        self._under_way: asyncio.Task[Mapping[TopicPartition, int]] | None = None
+        self._coming: asyncio.Task[tuple[Mapping[TopicPartition, int], float]] | None = None
+        self._under_way: asyncio.Task[tuple[Mapping[TopicPartition, int], float]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -123,11 +123,11 @@ class ControlLog:
         await self._reach(await self._head(), timeout=_HEAD_S)
         return self.state.epoch
 
-    async def read_beside(self, target: TopicPartition) -> int:
-        """As `read_to_head`, but returns where another partition ended when this was called: one question about both."""
-        head, end = await self._heads(self._target, target)
-        await self._reach(head, timeout=_HEAD_S)
-        return end
+    async def read_beside(self, target: TopicPartition) -> tuple[int, float]:
+        """As `read_to_head`, with one question about another partition too: where that ended, and how long ago (s) it was asked."""
+        ends, asked = await self._heads(self._target, target)
+        await self._reach(ends[self._target], timeout=_HEAD_S)
+        return ends[target], self._monotonic() - asked
 
     async def wait_for_change(self, epoch: int, *, timeout: float) -> bool:  # noqa: ASYNC109 - a bound, not an error
         """Return true once a fact after `epoch` is applied, false after `timeout` seconds."""
@@ -160,32 +160,32 @@ class ControlLog:
 
     async def _head(self) -> int:
         """Offset after the log's last record."""
-        (head,) = await self._heads(self._target)
-        return head
+        ends, _ = await self._heads(self._target)
+        return ends[self._target]
 
-    async def _heads(self, *targets: TopicPartition) -> Sequence[int]:
-        """Offsets after their last records; callers that wait together share one request, whatever they ask about."""
+    async def _heads(self, *targets: TopicPartition) -> tuple[Mapping[TopicPartition, int], float]:
+        """Offsets after their last records, and the monotonic instant of the question; callers that wait together share one."""
         self._wanted.update(targets)
         if self._coming is None:
             self._coming = asyncio.create_task(self._ask(), name="control-heads")
             self._coming.add_done_callback(_noted)
         try:
             async with asyncio.timeout(_HEAD_S):
-                ends = await asyncio.shield(self._coming)
+                return await asyncio.shield(self._coming)
         except (KafkaError, TimeoutError) as error:
             raise Stale("the control log's head cannot be read", operator=type(error).__name__) from error
-        return [ends[target] for target in targets]
 
-    async def _ask(self) -> Mapping[TopicPartition, int]:
+    async def _ask(self) -> tuple[Mapping[TopicPartition, int], float]:
         """The question that everybody shares who asks before it is sent; one at a time is under way."""
         if self._under_way is not None and not self._under_way.done():
             await asyncio.wait([self._under_way])
         self._under_way, self._coming = self._coming, None
         wanted, self._wanted = list(self._wanted), set()
+        asked = self._monotonic()
         async with asyncio.timeout(_HEAD_S):
             # On a connection of its own: behind a waiting fetch the answer would take as long as the fetch.
             ends: Mapping[TopicPartition, int] = await self._probe.end_offsets(wanted)
-            return ends
+            return ends, asked
 
     async def _reach(self, position: int, *, timeout: float) -> None:  # noqa: ASYNC109 - as above
         if self._position < position:

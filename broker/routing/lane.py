@@ -1,6 +1,7 @@
 """One open lane: its consumer, its transactional producer, its state; opened by rule R1, never reused after doubt (R2)."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ FEWEST, MOST = 1_000, 100_000
 MOST_AT_ONCE = 2
 """Lanes of a process with a large transaction at a time: each takes some 150 MB at its most; one commits while another cuts."""
 
-_FIRST = 4_000
+_FIRST = 16_000
 """Size of the first transaction: whoever starts finds a backlog, and some 100 ms of it are no long turn."""
 
 _LONGEST_TURN_MS = 800
@@ -236,9 +237,9 @@ class Lane:
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
-        # Before the heads are asked for, so that no file that was there by then is missed.
-        asked_ms = self.clock_ms()
-        papers_end = await self.control.read_beside(self.subjects.target)
+        papers_end, ago_s = await self.control.read_beside(self.subjects.target)
+        # Of the question, so that no file that was there by then is missed, and none is ahead that was seen.
+        asked_ms = self.clock_ms() - math.ceil(ago_s * 1000)
         if not self.control.fresh():
             raise Stale("this worker's heartbeat did not come back in time")
         # The log is followed while this waits: all that is taken from it is taken here, at one epoch.

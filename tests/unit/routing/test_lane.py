@@ -34,9 +34,9 @@ class Control:
     async def read_to_head(self) -> int:
         return int(self.state.epoch)
 
-    async def read_beside(self, target: Any) -> int:
+    async def read_beside(self, target: Any) -> tuple[int, float]:
         del target
-        return 5
+        return 5, 0.0
 
     def fresh(self) -> bool:
         return self.is_fresh
@@ -170,9 +170,12 @@ class Log:
         return self.records
 
 
+_LEFT = [13_500, 11_000, 8_500, 6_000, 3_500, 1_000]
+
+
 @pytest.mark.parametrize(
     ("waiting", "asked", "taken"),
-    [(0, [4_000], 0), (900, [4_000], 900), (3_000, [4_000], 2_500), (9_000, [4_000, 1_500], 4_000)],
+    [(0, [16_000], 0), (900, [16_000], 900), (3_000, [16_000], 2_500), (20_000, [16_000, *_LEFT], 16_000)],
     ids=["nothing", "little", "no more than a little left", "backlog"],
 )
 async def test_a_transaction_takes_as_much_as_fits_where_much_waits(lane, waiting, asked, taken) -> None:
@@ -183,13 +186,13 @@ async def test_a_transaction_takes_as_much_as_fits_where_much_waits(lane, waitin
 
 
 async def test_few_lanes_have_a_large_transaction_at_a_time(lane) -> None:
-    lane._consumer = log = Log(9_000)
+    lane._consumer = log = Log(20_000)
     async with lane.large, lane.large:
         fetched = await lane.fetch()
         waiting = asyncio.ensure_future(_taken(lane, fetched))
         await asyncio.sleep(0)
-        assert (log.asked, waiting.done()) == ([4_000], False)
-    assert await waiting == 4_000
+        assert (log.asked, waiting.done()) == ([16_000], False)
+    assert await waiting == 16_000
 
 
 async def _taken(lane: Any, fetched: Any) -> int:
