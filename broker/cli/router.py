@@ -15,6 +15,7 @@ from broker.control import keys
 from broker.errors import NotYetKnown
 from broker.model import topics
 from broker.model.record import wire_header
+from broker.native.library import core
 from broker.routing.counts import Counts
 from broker.routing.knowledge import LaneKeys
 from broker.routing.lane import MOST_AT_ONCE, Lane
@@ -22,7 +23,7 @@ from broker.routing.lane_state import LaneState
 from broker.routing.lanes import keep_lanes
 from broker.routing.plans import Plans
 from broker.settings import load_settings
-from broker.telemetry import configure
+from broker.telemetry import Event, configure, log
 
 _FIRST_S = 30.0
 _COLLECT_S = 60.0
@@ -50,6 +51,8 @@ async def _run(given: argparse.Namespace) -> None:
 
 async def route(here: Site, stop: asyncio.Event) -> None:
     """Route until `stop` is set; raises what is fatal to a router."""
+    if core() is None:
+        log(Event.ROUTER_SLOW)  # right, but without its native core: `make setup`, or `python -m broker.native.build`
     counts = Counts()
     open_lane = await lane_maker(here)
     collect_rarely()

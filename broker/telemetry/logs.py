@@ -45,6 +45,7 @@ class Event(StrEnum):
     PURPOSE_CLAIMED = "purpose.claimed"
     QUALITY_NOT_TAKEN = "quality.not_taken"
     REVOCATION_COMPLETED = "revocation.completed"
+    ROUTER_SLOW = "router.slow"
     ROUTER_STARTED = "router.started"
     ROUTER_STOPPED = "router.stopped"
     SUPERVISOR_READ = "supervisor.read"
@@ -71,6 +72,7 @@ _WARNINGS = frozenset(
         Event.LANE_FENCED_BY_CONTROL,
         Event.LANE_REOPENED,
         Event.PURPOSE_CLAIMED,
+        Event.ROUTER_SLOW,
         Event.QUALITY_NOT_TAKEN,
         Event.LOGIN_NOT_KEPT,
         Event.TERM_NOT_KEPT,
