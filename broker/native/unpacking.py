@@ -10,6 +10,9 @@ from broker.native.library import Core, Section, Unpacking, filled
 KEY_CHARACTERS, TRACE_CHARACTERS = 32, 55
 
 _HEADER_BYTES = 61
+_FEWEST_BYTES = 7
+"""A record takes so many: no batch makes room for more records than it can have."""
+
 _BASE, _RECORDS, _RECORDS_AT = struct.Struct(">q"), struct.Struct(">I"), 57
 
 
@@ -65,6 +68,8 @@ def unpack(core: Core, stretches: Sequence[Stretch]) -> Columns | None:
     sections, at, most = (Section * len(stretches))(), 0, 0
     for section, (raw, first) in zip(sections, stretches, strict=True):
         (section.base,), (section.records,) = _BASE.unpack_from(raw), _RECORDS.unpack_from(raw, _RECORDS_AT)
+        if section.records * _FEWEST_BYTES > len(raw):
+            return None
         section.begin, section.end, section.first = at + _HEADER_BYTES, at + len(raw), first
         at, most = section.end, most + section.records
     columns = Columns(
