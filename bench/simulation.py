@@ -15,11 +15,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from bench.shared_cores import At, SharedCores, Step, Steps
-from broker.routing import lane as routing
-from broker.routing.lane import FEWEST, MOST, MOST_AT_ONCE
+from broker.routing.fetching import FEWEST, FIRST, LONGEST_TURN_MS, MOST, MOST_AT_ONCE
 
-_FIRST = routing._FIRST  # noqa: SLF001 - a copy of its choices would be out of date with the next one
-_LONGEST_TURN_S = routing._LONGEST_TURN_MS / 1_000  # noqa: SLF001
+_LONGEST_TURN_S = LONGEST_TURN_MS / 1_000
 """As a lane has them: the size of its first transaction, and what deciding one batch may take."""
 
 
@@ -152,7 +150,7 @@ class _Lane:
         """Fetch, look at the control log, decide and cut, send, commit; again until everything is committed."""
         costs, setup = self.costs, self.setup
         mine = len(range(self.number, self.load.records, setup.lanes))
-        trip, size, done, now = costs.round_trip_ms / 1e3, _FIRST, 0, 0.0
+        trip, size, done, now = costs.round_trip_ms / 1e3, FIRST, 0, 0.0
         while done < mine:
             # The first round trip brings the records; behind it the lane waits for them where there are none yet.
             (now, _) = yield Step(At.NOWHERE, trip + max(0.0, self._due(done) - now))

@@ -17,8 +17,9 @@ from broker.model import topics
 from broker.model.record import wire_header
 from broker.native.library import core
 from broker.routing.counts import Counts
+from broker.routing.fetching import MOST_AT_ONCE
 from broker.routing.knowledge import LaneKeys
-from broker.routing.lane import MOST_AT_ONCE, Lane
+from broker.routing.lane import Lane
 from broker.routing.lane_state import LaneState
 from broker.routing.lanes import keep_lanes
 from broker.routing.plans import Plans

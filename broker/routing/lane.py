@@ -2,13 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from broker.control.log import ControlLog
@@ -23,7 +21,7 @@ from broker.policy.engine import Previous
 from broker.routing.backfill import Progress, Reach
 from broker.routing.causes import Cause
 from broker.routing.checkpoint import Checkpoint
-from broker.routing.fetched import Fetched, RecordBatch
+from broker.routing.fetching import IDLE_MS, Batch, Fetching
 from broker.routing.knowledge import Knowledge, LaneKeys, instant, stamped
 from broker.routing.lane_state import Absorbed, LaneState, Routed
 from broker.routing.looks import LastRecords, aged, looks
@@ -33,21 +31,6 @@ from broker.routing.rereading import Rereading
 from broker.routing.retrying import Retries
 from broker.routing.subjects import Subjects
 from broker.stopping import stop_quietly
-
-FEWEST, MOST = 1_000, 100_000
-"""Bounds of the adaptive transaction size in records: small while live, large under backlog (design §7)."""
-
-MOST_AT_ONCE = 2
-"""Lanes of a process with a large transaction at a time: each takes some 150 MB at its most; one commits while another cuts."""
-
-_FIRST = 16_000
-"""Size of the first transaction: whoever starts finds a backlog, and some 100 ms of it are no long turn."""
-
-_LONGEST_TURN_MS = 800
-"""What deciding one batch may take: a stop of an agreement waits for it, or fences the lane (R6)."""
-
-_IDLE_MS = 250
-"""How long an idle lane waits for records before it looks whether a barrier is due."""
 
 _MOST_CAUSES = 2_000
 """Subjects reconsidered in one transaction at most."""
@@ -74,29 +57,6 @@ class Clients(Protocol):
         """Tell a started producer all the topics it will touch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records fetched from one lane, by source topic and in order."""
-
-    records: Mapping[str, Fetched]
-
-    @property
-    def size(self) -> int:
-        """Number of records."""
-        return sum(map(len, self.records.values()))
-
-    @property
-    def reached(self) -> dict[str, int]:
-        """By source topic, the offset behind its records."""
-        return {topic: records.next for topic, records in self.records.items()}
-
-    def followed_by(self, polled: Mapping[TopicPartition, Sequence[RecordBatch]]) -> "Batch":
-        """It, with what was polled after it."""
-        more = {target.topic: Fetched(batches) for target, batches in polled.items() if batches}
-        both = {topic: self.records[topic] + more[topic] for topic in self.records.keys() & more.keys()}
-        return Batch({**self.records, **more, **both})
-
-
 @dataclass(slots=True)
 class Lane:
     """Lane `number` of `lanes`; `open` before anything else, `close` at the end."""
@@ -113,17 +73,14 @@ class Lane:
     large: asyncio.Semaphore
     """Of the process: held by a lane with a large transaction."""
     _producer: Any = None
-    _consumer: Any = None
+    _fetching: Fetching | None = None
     _subjects: Subjects | None = None
     _records: LastRecords | None = None
     _day: date | None = None
     """The last day for which subjects were looked through."""
     _next: dict[str, int] = field(default_factory=dict)  # committed
-    _read: dict[str, int] = field(default_factory=dict)  # fetched, at or ahead of committed
     _rereading: Rereading = field(init=False)
     _retries: Retries = field(init=False)
-    _fetching: asyncio.Task[Any] | None = None
-    _size: int = _FIRST
     _seen: int = -1  # epoch of the last refresh
     _now_ms: int = 0
     _began_ms: int = 0
@@ -142,23 +99,21 @@ class Lane:
         await self._producer.start()
         if predecessor is not None:
             await stop_quietly(predecessor)
-        if self._fetching is not None:
-            self._fetching.cancel()
-            self._fetching = None
-        if self._consumer is None:
-            self._consumer = self.clients.batches(topics.ROUTER_GROUP)
-            await self._consumer.start()
+        if self._fetching is None:
+            consumer = self.clients.batches(topics.ROUTER_GROUP)
+            await consumer.start()
+            self._fetching = Fetching(consumer, self.number, self.large)
         if self._records is None:
             self._records = LastRecords(self.clients.reader(), self.number)
             await self._records.consumer.start()
         await self._rereading.close()
         self._next.clear()
-        self._read.clear()
+        await self._fetching.begin_anew()
         self._told, self._told_ms, self._day = None, 0, None
         self._committed_ms = self.clock_ms()
         await self._follow(self.plans.at(self.control.state))
         target = TopicPartition(topics.DOSSIERS, self.number)
-        committed = await self._consumer.committed(target)
+        committed = await self._fetching.consumer.committed(target)
         if self._subjects is not None and self._subjects.agrees(committed, self._told_ms):
             return
         if self._subjects is not None:
@@ -169,71 +124,25 @@ class Lane:
     async def close(self) -> None:
         """Give up the lane's clients; the state file stays."""
         if self._fetching is not None:
-            self._fetching.cancel()
-            with suppress(asyncio.CancelledError, KafkaError):
-                await self._fetching
+            await self._fetching.begin_anew()
         await self._rereading.close()
-        others = (self._subjects, self._records)
-        for client in (self._producer, self._consumer, *(each.consumer for each in others if each is not None)):
+        others = (self._fetching, self._subjects, self._records)
+        for client in (self._producer, *(each.consumer for each in others if each is not None)):
             if client is not None:
                 await stop_quietly(client)
         self.state.close()
 
     async def fetch(self) -> Batch:
         """Next records of every source topic in this lane; empty when idle or when the control log moved."""
+        timeout = IDLE_MS / 1000
         if not self._next:
-            await self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000)
+            await self.control.wait_for_change(self._seen, timeout=timeout)
             return Batch({})
-        if self._fetching is None:
-            self._fetching = asyncio.create_task(self._poll())
-        changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=_IDLE_MS / 1000))
+        changed = asyncio.create_task(self.control.wait_for_change(self._seen, timeout=timeout))
         try:
-            waits = 0 if self._rereading.under_way else None
-            await asyncio.wait({self._fetching, changed}, timeout=waits, return_when=asyncio.FIRST_COMPLETED)
+            return await self.fetching.next(changed, wait=not self._rereading.under_way)
         finally:
             changed.cancel()
-        if not self._fetching.done():
-            return Batch({})
-        fetched, self._fetching = self._fetching, None
-        try:
-            polled = fetched.result()
-        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
-            raise PositionLost(f"lane {self.number}: a committed position is no longer in the log") from error
-        batch = Batch({}).followed_by(polled)
-        self._read.update(batch.reached)
-        return batch
-
-    @asynccontextmanager
-    async def filled(self, batch: Batch) -> AsyncIterator[Batch]:
-        """The batch to be committed: as fetched, or under backlog as much as one transaction takes, in its turn.
-
-        Every topic that a transaction touches costs the same, however many records it gets (design §7).
-        """
-        if batch.size >= self._size or not self._behind(batch):
-            yield batch
-            return
-        async with self.large:
-            left = self._size - batch.size
-            while left > 0 and self._behind(batch):
-                more = await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=left)
-                if not more:
-                    break
-                batch = batch.followed_by(more)
-                left = self._size - batch.size
-            self._read.update(batch.reached)
-            yield batch
-
-    async def _poll(self) -> Mapping[TopicPartition, list[RecordBatch]]:
-        found: Mapping[TopicPartition, list[RecordBatch]] = await self._consumer.getmany(
-            timeout_ms=_IDLE_MS, max_records=self._size
-        )
-        return found
-
-    def _behind(self, batch: Batch) -> bool:
-        """Whether much is left in the log of what was fetched, by its last answer; its tail may be markers only."""
-        stable = self._consumer.last_stable_offset
-        ends = ((stable(TopicPartition(topic, self.number)), next_) for topic, next_ in batch.reached.items())
-        return any(end is not None and end - next_ > FEWEST for end, next_ in ends)
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
@@ -253,7 +162,7 @@ class Lane:
         self._now_ms = max(self._now_ms, asked_ms, self.plans.activated_ms)
         causes = await self._causes(plans, papers_end, self._now_ms)
         more = len(causes) == _MOST_CAUSES
-        idle = self._fetching is not None
+        idle = self.fetching.waiting
         slice_ = await self._rereading.next_slice(plans, state.replays, self._next, self._now_ms, wait=idle)
         slice_ = None if more else slice_
         progress = self._rereading.progress | ({} if slice_ is None else {slice_.topic: slice_.after})
@@ -346,7 +255,7 @@ class Lane:
             told = {*decided, *(() if replay is None else (replay.agreement,))}
             return stopped is not None and stopped.isdisjoint(told)
 
-        self._resize(batch.size, self.clock_ms() - self._began_ms)
+        self.fetching.resize(batch.size, self.clock_ms() - self._began_ms)
         reached = batch.reached
         # All positions, so that a quiet topic's does not expire beside a busy one.
         positions = self._next | reached | {topics.DOSSIERS: knowledge.told.offset}
@@ -364,12 +273,6 @@ class Lane:
         self._epoch = knowledge.epoch
         self._committed_ms = self.clock_ms()
         return True
-
-    def _resize(self, records: int, took_ms: int) -> None:
-        """As many records a transaction as a turn takes, by the turn that ended: of full ones and of long ones."""
-        if records >= self._size or took_ms > _LONGEST_TURN_MS:
-            fitting = records * _LONGEST_TURN_MS // max(1, took_ms)
-            self._size = max(FEWEST, min(fitting, self._size * 4, MOST))
 
     def absorb(
         self,
@@ -412,6 +315,13 @@ class Lane:
         if self._subjects is None:
             raise RuntimeError("the lane is not open")
         return self._subjects
+
+    @property
+    def fetching(self) -> Fetching:
+        """What brings source records, once the lane is open."""
+        if self._fetching is None:
+            raise RuntimeError("the lane is not open")
+        return self._fetching
 
     @property
     def records(self) -> LastRecords:
@@ -462,19 +372,12 @@ class Lane:
         for target in targets:
             if target.topic in self._next:
                 continue
-            committed = await self._consumer._coordinator.fetch_committed_offsets([target])  # noqa: SLF001 - metadata
+            committed = await self.fetching.consumer._coordinator.fetch_committed_offsets([target])  # noqa: SLF001 - metadata
             position = committed.get(target)
             if position is None or position.offset < 0:
                 raise PositionLost(f"lane {self.number} of {target.topic} has no committed position")
-            self._next[target.topic] = self._read[target.topic] = position.offset
+            self._next[target.topic] = position.offset
             epoch, at_ms, told_ms, self._rereading.progress[target.topic] = stamped(position.metadata)
             self._epoch, self._now_ms = max(self._epoch, epoch), max(self._now_ms, at_ms)
             self._told_ms = max(self._told_ms, told_ms)
-        if self._fetching is not None:
-            self._fetching.cancel()
-            with suppress(asyncio.CancelledError, KafkaError):
-                await self._fetching
-            self._fetching = None
-        self._consumer.assign(targets)
-        for target in targets:
-            self._consumer.seek(target, self._read[target.topic])
+        await self.fetching.assign({topic: self._next[topic] for topic in names})

@@ -6,7 +6,7 @@ After the commit and outside the transaction; nothing is done per record, and no
 from itertools import chain, zip_longest
 
 from broker.model.record import header
-from broker.routing.lane import Batch
+from broker.routing.fetching import Batch
 from broker.telemetry import batch_span, record_spans, sampled
 
 _NS_PER_MS = 1_000_000

@@ -29,8 +29,9 @@ from broker.routing.counts import Counts
 from broker.routing.door import door
 from broker.routing.faultpoints import FaultPoint, fault_point
 from broker.routing.fetched import Fetched
+from broker.routing.fetching import Batch
 from broker.routing.knowledge import Knowledge
-from broker.routing.lane import Batch, Lane
+from broker.routing.lane import Lane
 from broker.routing.lane_state import Routed
 from broker.routing.looks import Look
 from broker.routing.observed import observe
@@ -62,7 +63,7 @@ class Router:
         """Route and commit what the lane has to offer now; returns the number of source records committed."""
         fetched = await self._lane.fetch()
         fault_point(FaultPoint.FETCHED)
-        async with self._lane.filled(fetched) as batch:
+        async with self._lane.fetching.filled(fetched) as batch:
             return await self._commit(batch)
 
     async def _commit(self, batch: Batch) -> int:

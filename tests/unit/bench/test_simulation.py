@@ -1,7 +1,7 @@
 """The simulation adds up by hand where that can be done, moves the way machines do, and takes the lane's own decisions."""
 
+import asyncio
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.shared_cores import At, SharedCores, Step, Steps
 from bench.simulation import Costs, Load, Setup, _resized, simulate
-from broker.routing.lane import FEWEST, MOST, Lane
+from broker.routing.fetching import FEWEST, MOST, Fetching
 
 COSTS = Costs(
     record_us=26,
@@ -136,9 +136,9 @@ def test_more_topics_are_never_faster() -> None:
 
 @given(st.integers(FEWEST, MOST), st.integers(1, MOST), st.integers(0, 5_000))
 def test_transactions_are_sized_as_the_lane_sizes_them(size: int, records: int, took_ms: int) -> None:
-    lane = SimpleNamespace(_size=size)
-    Lane._resize(lane, records, took_ms)  # type: ignore[arg-type]
-    assert _resized(size, records, took_ms / 1_000) == pytest.approx(lane._size, abs=1)
+    fetching = Fetching(None, 0, asyncio.Semaphore(), size)
+    fetching.resize(records, took_ms)
+    assert _resized(size, records, took_ms / 1_000) == pytest.approx(fetching.size, abs=1)
 
 
 @pytest.mark.parametrize("wrong", [{"topics": 0}, {"topics": 1, "routers": 9}, {"topics": 1, "cores": 0}])

@@ -12,6 +12,7 @@ from broker.errors import Stale
 from broker.model.agreement import State
 from broker.model.facts import FactType
 from broker.routing.backfill import Progress, Reach, Replayed
+from broker.routing.fetching import Fetching
 from broker.routing.knowledge import LaneKeys, instant, stamped
 from broker.routing.lane import Lane
 from broker.routing.lane_state import LaneState
@@ -81,7 +82,7 @@ def lane(log, plans) -> Any:
         large=asyncio.Semaphore(2),
     )
     made._subjects, made._next = Subjects(Dossiers(), 1, b"l" * 32), {TOPIC: 0}
-    made._records = LastRecords(None, 1)
+    made._records, made._fetching = LastRecords(None, 1), Fetching(None, 1, made.large)
     yield made
     state.close()
 
@@ -180,13 +181,13 @@ _LEFT = [13_500, 11_000, 8_500, 6_000, 3_500, 1_000]
 )
 async def test_a_transaction_takes_as_much_as_fits_where_much_waits(lane, waiting, asked, taken) -> None:
     """Every topic it touches costs the same, however many records it gets; who has caught up waits for nobody."""
-    lane._consumer = log = Log(waiting)
-    async with lane.filled(await lane.fetch()) as batch:
+    lane.fetching.consumer = log = Log(waiting)
+    async with lane.fetching.filled(await lane.fetch()) as batch:
         assert (log.asked, batch.size) == (asked, taken)
 
 
 async def test_few_lanes_have_a_large_transaction_at_a_time(lane) -> None:
-    lane._consumer = log = Log(20_000)
+    lane.fetching.consumer = log = Log(20_000)
     async with lane.large, lane.large:
         fetched = await lane.fetch()
         waiting = asyncio.ensure_future(_taken(lane, fetched))
@@ -196,5 +197,5 @@ async def test_few_lanes_have_a_large_transaction_at_a_time(lane) -> None:
 
 
 async def _taken(lane: Any, fetched: Any) -> int:
-    async with lane.filled(fetched) as batch:
+    async with lane.fetching.filled(fetched) as batch:
         return int(batch.size)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from broker.model.record import traceparent
-from broker.routing.lane import Batch
+from broker.routing.fetching import Batch
 from broker.routing.observed import observe
 from broker.telemetry import span_store, spans
 from tests.unit.api.conftest import World, bearer, world  # noqa: F401 - the fixture
