@@ -146,9 +146,10 @@ class Lane:
 
     async def refresh(self) -> Knowledge:
         """Read the control log and this lane's subjects to their heads (R6); raises `Stale` if that cannot be done."""
+        began_ms = self.clock_ms()
         papers_end, ago_s = await self.control.read_beside(self.subjects.target)
-        # Of the question, so that no file that was there by then is missed, and none is ahead that was seen.
-        asked_ms = self.clock_ms() - math.ceil(ago_s * 1000)
+        # When the question went out, so that no file that was there by then is missed, and none is ahead that was seen.
+        asked_ms = max(began_ms, self.clock_ms() - math.ceil(ago_s * 1000))
         if not self.control.fresh():
             raise Stale("this worker's heartbeat did not come back in time")
         # The log is followed while this waits: all that is taken from it is taken here, at one epoch.
