@@ -18,7 +18,7 @@ from bench.cells import Cell, Kind, cell_of
 from bench.cold_start import measure as cold_start
 from bench.population import PRODUCT
 from bench.route_cell import measure as route
-from broker.cli.bench_site import fresh_installation
+from broker.cli.bench_site import fresh_installation, heap_mb
 from broker.cli.datadir import DataDir
 from broker.cli.documents import PolicyFolder
 from broker.cli.output import note
@@ -32,7 +32,8 @@ _BASE_SIZE = 10
 async def run(cell: Cell, folder: Path) -> Figures:
     """What the cell gives once: `value` with its `unit`, `ratio` to a baseline of the same run where it has one, `detail`."""
     if cell.kind is Kind.ROUTE:
-        async with site(DataDir(folder), load_settings(), beating=True, progress=note) as here:
+        heap = heap_mb(2 * cell.agreements)  # those of the deliveries, and of the copy beside them
+        async with site(DataDir(folder), load_settings(), beating=True, kafka_heap_mb=heap, progress=note) as here:
             return await route(here, cell, progress=note)
     return await _MEASURES[cell.kind](cell)
 

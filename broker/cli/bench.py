@@ -58,7 +58,7 @@ async def _router(given: argparse.Namespace) -> None:
     from bench.router import compare  # noqa: PLC0415 - as above
 
     peers = [await asyncio.to_thread(program, name, note) for name in given.peers]
-    async with fresh_installation() as here:
+    async with fresh_installation(topics=2 * given.agreements) as here:
         found = await compare(here, agreements=given.agreements, number=given.records, progress=note, peers=peers)
     result = found.as_json()
     if told_as_json(given, result):

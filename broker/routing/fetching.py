@@ -82,9 +82,10 @@ class Fetching:
             self.consumer.seek(target, position)
 
     async def begin_anew(self) -> None:
-        """Forget what was fetched: the next `assign` gives all positions."""
+        """Forget what was fetched: the next `assign` gives all positions. Less at once: a transaction may have been too large."""
         await self._give_up()
         self._read.clear()
+        self.size = max(FEWEST, self.size // 4)
 
     async def next(self, changed: "asyncio.Task[bool]", *, wait: bool) -> Batch:
         """Next records of every source topic; nothing where there are none before something `changed`, or not yet.

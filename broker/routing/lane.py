@@ -103,12 +103,13 @@ class Lane:
             consumer = self.clients.batches(topics.ROUTER_GROUP)
             await consumer.start()
             self._fetching = Fetching(consumer, self.number, self.large)
+        else:
+            await self._fetching.begin_anew()
         if self._records is None:
             self._records = LastRecords(self.clients.reader(), self.number)
             await self._records.consumer.start()
         await self._rereading.close()
         self._next.clear()
-        await self._fetching.begin_anew()
         self._told, self._told_ms, self._day = None, 0, None
         self._committed_ms = self.clock_ms()
         await self._follow(self.plans.at(self.control.state))
