@@ -64,9 +64,10 @@ class Log:
     async def position(self, _target: Any) -> int:
         return self.at
 
-    async def getmany(self, target: Any, timeout_ms: int) -> Any:
+    async def getmany(self, target: Any, timeout_ms: int, max_records: int) -> Any:
         del timeout_ms
-        found, self.at = self.records[self.at :], len(self.records)
+        found = self.records[self.at : self.at + max_records]
+        self.at += len(found)
         return {target: found}
 
 

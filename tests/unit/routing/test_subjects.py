@@ -58,9 +58,12 @@ class Log:
         assert target == TopicPartition(topics.DOSSIERS, 0)
         return self.at
 
-    async def getmany(self, target: TopicPartition, timeout_ms: int) -> dict[TopicPartition, list[Record]]:
+    async def getmany(
+        self, target: TopicPartition, timeout_ms: int, max_records: int
+    ) -> dict[TopicPartition, list[Record]]:
         assert timeout_ms
-        found, self.at = self.records[self.at :], len(self.records)
+        found = self.records[self.at : self.at + max_records]
+        self.at += len(found)
         return {target: found}
 
 
