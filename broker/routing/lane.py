@@ -32,7 +32,7 @@ from broker.routing.retrying import Retries
 from broker.routing.subjects import Subjects
 from broker.stopping import stop_quietly
 
-_MOST_CAUSES = 2_000
+_MOST_CAUSES = 1_000
 """Subjects reconsidered in one transaction at most."""
 
 _RECOMMIT_MS = 24 * 3600 * 1000
@@ -71,7 +71,7 @@ class Lane:
     clock_ms: Callable[[], int]
     receipt_frame: bytes
     large: asyncio.Semaphore
-    """Of the process: held by a lane with a large transaction."""
+    """Of the process: held by a lane with a large transaction, or while it reads all its papers."""
     _producer: Any = None
     _fetching: Fetching | None = None
     _subjects: Subjects | None = None
@@ -120,7 +120,8 @@ class Lane:
         if self._subjects is not None:
             await stop_quietly(self._subjects.consumer)
         self._subjects = Subjects(self.clients.consumer(None), self.number, self.keys.lane)
-        await self._subjects.open(committed, self._told_ms)
+        async with self.large:
+            await self._subjects.open(committed, self._told_ms)
 
     async def close(self) -> None:
         """Give up the lane's clients; the state file stays."""

@@ -7,8 +7,8 @@ One commit is one transaction. Nothing here awaits, logs, spans or validates per
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from broker.batches import Row
 from broker.errors import PoisonRecord
@@ -44,9 +44,10 @@ from broker.routing.retrying import Retried
 Changes = dict[bytes, Previous | None]
 """By lane key, what a lane must remember of a subject; None where it was deleted."""
 
-_AT_ONCE = 2_000
-"""Records decided one by one before anything else of the process has its turn: its heartbeats must keep flowing (R6)."""
+_AT_ONCE = 200
+"""Records and causes decided one by one before anything else of the process has its turn: its heartbeats must keep flowing (R6)."""
 
+_T = TypeVar("_T")
 _NO_TRACE = bytes(16)
 _RECEIPT_HEADERS: Headers = []
 
@@ -75,21 +76,16 @@ class Router:
             part = Batch({}) if waits else batch
             if not part.records and self._lane.idle(knowledge):
                 return 0
-            counts, changes, routed = Counts(), dict[str, Changes](), dict[str, Routed]()
+            counts, changes = Counts(), dict[str, Changes]()
             work = self._lane.checkpoint(knowledge)
-            for look in knowledge.looks:
-                self._reconsider(look, knowledge, work, counts)
+            async for looks in _in_pieces(knowledge.looks):
+                for look in looks:
+                    self._reconsider(look, knowledge, work, counts)
             if knowledge.slice is not None:
                 self._read_again(knowledge.slice, knowledge, work, counts)
             if knowledge.retried is not None:
                 changes[knowledge.retried.topic] = self._retry(knowledge.retried, knowledge, work, counts)
-            for topic, records in part.records.items():
-                plan, changed = knowledge.plans[topic], changes.setdefault(topic, {})
-                routed[topic] = await self._route_alike(plan, records, knowledge, work, counts)
-                for at in range(0, len(routed[topic].rest), _AT_ONCE):
-                    rest = routed[topic].rest[at : at + _AT_ONCE]
-                    self._route(plan, rest, knowledge, work, counts, changed)
-                    await asyncio.sleep(0)
+            routed = await self._route_batch(part, knowledge, work, counts, changes)
             for barrier in knowledge.barriers:
                 work.output(barrier.topic, 0).append(barrier.row)
             fault_point(FaultPoint.DECIDED)
@@ -99,6 +95,18 @@ class Router:
                 committed = not waits
         observe(batch, lane=self._lane.number, decided_ms=knowledge.instant.at_ms, committed_ms=self._lane.clock_ms())
         return batch.size
+
+    async def _route_batch(
+        self, batch: Batch, knowledge: Knowledge, work: Checkpoint, counts: Counts, changes: dict[str, Changes]
+    ) -> Mapping[str, Routed]:
+        """Decide all source records: what is alike at once, and what is left over one by one."""
+        routed = {}
+        for topic, records in batch.records.items():
+            plan, changed = knowledge.plans[topic], changes.setdefault(topic, {})
+            routed[topic] = await self._route_alike(plan, records, knowledge, work, counts)
+            async for rest in _in_pieces(routed[topic].rest):
+                self._route(plan, rest, knowledge, work, counts, changed)
+        return routed
 
     def _reconsider(self, look: Look, knowledge: Knowledge, work: Checkpoint, counts: Counts) -> None:
         """Tell one agency what papers or the day made of one subject, under one agreement."""
@@ -235,6 +243,13 @@ def _receipts(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> Call
         return reference.hex().encode(), receipt.receipt(head, offset, reference, trace, leaves), _RECEIPT_HEADERS
 
     return write
+
+
+async def _in_pieces(waiting: Sequence[_T]) -> AsyncIterator[Sequence[_T]]:
+    """All of it, with a pause behind every piece."""
+    for at in range(0, len(waiting), _AT_ONCE):
+        yield waiting[at : at + _AT_ONCE]
+        await asyncio.sleep(0)
 
 
 def _receipt_head(knowledge: Knowledge, topic: str, lane: int, run: int = 0) -> bytes:

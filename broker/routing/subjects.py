@@ -26,7 +26,7 @@ from broker.routing.last_told import LastTold
 from broker.routing.places import Places
 
 _POLL_MS = 250
-_AT_ONCE = 1_000
+_AT_ONCE = 100
 """Records taken before anything else of the process has its turn: lanes that open with a million must not hold its heartbeats up."""
 
 
