@@ -92,7 +92,7 @@ def compiled(
     )
     known = {} if former is None or former.bytes_of.schema is not schema else former.parts
     kept = [_same(known.get(standing.agreement.id), standing) for standing in chosen]
-    used = (_used(each) if part is None else part.used for each, part in zip(chosen, kept, strict=True))
+    used = (_used_by(each) if part is None else part.used for each, part in zip(chosen, kept, strict=True))
     ordered = tuple(sorted(frozenset(paths).union(*used)))
     if former is None or former.bytes_of.schema is not schema or former.engine.paths != ordered:
         # Values stand elsewhere: nothing of the former engine reads them.
@@ -112,9 +112,13 @@ def _same(part: Part | None, standing: Standing) -> Part | None:
     return part if part is not None and part.standing is standing else None
 
 
-def _used(standing: Standing) -> frozenset[str]:
+def _used_by(standing: Standing) -> frozenset[str]:
+    return _used(standing.agreement, (former.agreement for former in standing.formers))
+
+
+def _used(agreement: Agreement, formers: Iterable[Agreement]) -> frozenset[str]:
     """Paths whose values decide, now or under an earlier version."""
-    versions = (standing.agreement, *(former.agreement for former in standing.formers))
+    versions = (agreement, *formers)
     selected = (leaf.path for version in versions for leaf in leaves_of(_flat(version.population.where)))
     return frozenset(selected).union(*map(_compared, versions))
 
@@ -123,16 +127,13 @@ def _part(index: int, standing: Standing, bytes_of: "_Bytes") -> Part:
     where = _flat(standing.agreement.population.where)
     exact = isinstance(where, Equals) or where == AllOf(())
     entry = Entry(tuple(_equalities(where, bytes_of)), _ways(where, bytes_of), exact)
-    return Part(standing, _used(standing), _plan(index, standing, where, bytes_of), entry)
+    return Part(standing, _used_by(standing), _plan(index, standing, where, bytes_of), entry)
 
 
 def paths_asked(plans: Iterable[Plan]) -> frozenset[str]:
     """Leaf paths that decisions under these plans look at: of all that an engine takes, the others change nothing."""
-    versions = (version.agreement for plan in plans for version in (plan, *(former for _, former in plan.formers)))
-    return frozenset(
-        path
-        for agreement in versions
-        for path in (*(leaf.path for leaf in leaves_of(agreement.population.where)), *_compared(agreement))
+    return frozenset[str]().union(
+        *(_used(plan.agreement, (former.agreement for _, former in plan.formers)) for plan in plans)
     )
 
 

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from broker.model.keyed import DIGEST_BYTES
+from broker.native.following import Row
 from broker.policy.engine import Previous
 from broker.routing.derived_map import DerivedMap, Table, Transaction
 
@@ -38,9 +39,6 @@ _HEAD = struct.Struct("=qq")
 
 Entry = tuple[tuple[bytes, ...] | None, int, int]
 """Values (None: deleted, or forgotten), instant of the decision, offset of the record."""
-
-Row = tuple[bytes, bytes]
-"""Packed key and entry of a subject."""
 
 
 class Routed(NamedTuple):
@@ -206,7 +204,7 @@ def _put(
         # Only then may what is kept be later: that is a replay, or a deletion, which has no instant of its own.
         known = _stored(transaction, table, changes)
         entries = [(key, _settled(now, known.get(key), places.get(key, -1))) for key, now in changes.items()]
-    rows = [(unhexlify(key), packed_entry(entry[1], entry[2], packed_values(entry[0]))) for key, entry in entries]
+    rows = [(unhexlify(key), _packed_entry(entry[1], entry[2], _packed_values(entry[0]))) for key, entry in entries]
     rows.sort()
     transaction.cursor(table).putmulti(rows)
     return max(latest, max(instants, default=latest))
@@ -225,19 +223,19 @@ def _stored(transaction: Transaction, table: Table, keys: Collection[bytes]) -> 
     return {hexlify(key): _loaded(entry) for key, entry in found}
 
 
-def packed_values(values: tuple[bytes, ...] | None) -> bytes:
+def _packed_values(values: tuple[bytes, ...] | None) -> bytes:
     """Values as an entry has them."""
     return b"" if values is None else marshal.dumps(values, _MARSHAL)
 
 
 def unpacked_values(values: bytes) -> tuple[bytes, ...]:
-    """Values by what `packed_values` made of them."""
+    """Values by what `_packed_values` made of them."""
     found: tuple[bytes, ...] = marshal.loads(values)  # noqa: S302 - from our own file
     return found
 
 
-def packed_entry(at: int, offset: int, values: bytes) -> bytes:
-    """What is kept of a subject; `values` as `packed_values` gives them."""
+def _packed_entry(at: int, offset: int, values: bytes) -> bytes:
+    """What is kept of a subject; `values` as `_packed_values` gives them."""
     return _HEAD.pack(at, offset) + values
 
 
