@@ -22,12 +22,13 @@ from aiokafka.structs import TopicPartition
 
 from broker.batches import MAX_BATCH_BYTES
 from broker.errors import KafkaUnavailable, Unauthenticated
-from broker.kafka import header_names, whole_batches
+from broker.kafka import header_names, whole_batches, wide_requests
 from broker.kafka.closing import ClosingConsumer, ClosingProducer
 from broker.kafka.transactions import TransactionalProducer
 
 header_names.tolerate()
 whole_batches.hand_out()
+wide_requests.take_over()
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """R3: commit deadline plus the longest pause. A dead lane's readers wait at most this long."""
