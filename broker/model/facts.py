@@ -11,6 +11,8 @@ from enum import StrEnum
 from sys import intern
 from typing import Any
 
+from pydantic_core import from_json
+
 from broker.errors import Invalid
 from broker.model.instants import stated_instant
 
@@ -95,17 +97,16 @@ class Fact:
         ).encode()
 
 
-_line = json.JSONDecoder().decode
-"""`json.loads` without looking which encoding it is."""
+_TYPES = {kind.value: kind for kind in FactType}
 
 
 def decode_fact(raw: bytes) -> Fact:
     """Fact of one control log value; raises `Invalid` if it is not one."""
     try:
-        line = _line(raw.decode())
+        line = from_json(raw, cache_strings="keys")
         return Fact(
             id=str(line["id"]),
-            type=FactType(line["type"]),
+            type=_TYPES[line["type"]],
             aggregate=str(line["aggregate"]),
             expects=int(line["expects"]),
             at=stated_instant(line["at"]),

@@ -152,14 +152,17 @@ class _DecidingForm(Form):
     population: _PopulationForm = _PopulationForm()
     term: _TermForm
     retention_days: Annotated[int, Field(strict=True, ge=1, le=14)] = 14
+
+
+class _OnwardForm(Form):
     conditions: ConditionsForm = ConditionsForm()
 
 
-class _AgreementForm(_DecidingForm, _FieldsForm):
+class _AgreementForm(_DecidingForm, _OnwardForm, _FieldsForm):
     bases: Annotated[tuple[_BasisForm, ...], Field(max_length=20)]
 
 
-_DECIDING = frozenset(_DecidingForm.model_fields) - {"bases", "conditions"}
+_DECIDING = frozenset(_DecidingForm.model_fields) - {"bases"}
 
 
 def agreement(source: str | Document) -> Agreement:
@@ -175,10 +178,15 @@ def deciding(document: Document) -> Agreement:
     """
     given = {key: document[key] for key in _DECIDING if key in document}
     stated = document.get("conditions")
-    onward = {"conditions": {"onward": stated["onward"]}} if isinstance(stated, Mapping) and "onward" in stated else {}
-    form = read(_DecidingForm, given | onward)
-    fields = _fields(json.dumps(document.get("fields")))
-    return _agreement(form, fields, conditions(form.conditions) if onward else NO_CONDITIONS)
+    onward = isinstance(stated, Mapping) and "onward" in stated
+    laid_down = _onward(json.dumps(stated["onward"])) if isinstance(stated, Mapping) and onward else NO_CONDITIONS
+    return _agreement(read(_DecidingForm, given), _fields(json.dumps(document.get("fields"))), laid_down)
+
+
+@lru_cache(maxsize=1024)
+def _onward(text: str) -> Conditions:
+    """Conditions of which only `onward` is stated, as JSON; as `_fields`."""
+    return conditions(read(_OnwardForm, {"conditions": {"onward": json.loads(text)}}).conditions)
 
 
 @lru_cache(maxsize=1024)
