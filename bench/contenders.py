@@ -38,21 +38,23 @@ class Contender:
     """One path from a source topic to readers: where to publish, which ids come out, and what its reader has seen."""
 
     source: str
-    identify: Callable[[bytes, int, int], str]
-    """Delivery id from key, lane and offset."""
+    identify: Callable[[bytes, int, int], str | None]
+    """Delivery id from key, lane and offset; None where nobody reads the stream."""
     pid: Callable[[], int | None]
     arrivals: Arrivals
     awaited: Awaited = field(default_factory=Awaited)
     late: Sequence[int] = ()
 
-    async def load(self, producer: Any, rows: Sequence[Row4], rate: float, seconds: float) -> Sequence[tuple[int, int]]:
-        """Publish so long at such a rate; returns (instant due, latency), in ns, of every delivery.
+    async def load(
+        self, producer: Any, rows: Sequence[Row4], rate: float, seconds: float, *, every_s: float = 0.0
+    ) -> Sequence[tuple[int, int]]:
+        """Publish so long at such a rate (`publish_at`); returns (instant due, latency), in ns, of every delivery that is read.
 
         Raises `RuntimeError` where one never came.
         """
         self.look()
         self.awaited.forget()
-        self.late = await publish_at(producer, self.source, rows, rate, seconds, self._sent)
+        self.late = await publish_at(producer, self.source, rows, rate, seconds, self._sent, every_s=every_s)
         await self.settled()
         return list(self.awaited.taken)
 
@@ -74,12 +76,14 @@ class Contender:
             self.awaited.arrived(each, at)
 
     def _sent(self, key: bytes, lane: int, offset: int, due: int) -> None:
-        self.awaited.due(self.identify(key, lane, offset), due)
+        delivery = self.identify(key, lane, offset)
+        if delivery is not None:
+            self.awaited.due(delivery, due)
 
 
 @dataclass(slots=True)
 class Stage:
-    """An installation with live agreements, a router in a process of its own, a reader of all streams, and a publisher."""
+    """An installation with live agreements, a router in a process of its own, a reader of streams, and a publisher."""
 
     here: Site
     rows: Sequence[Row4]
@@ -88,27 +92,36 @@ class Stage:
     router: Contender
     ends: list[int]
     """Exit codes of routers that ended and were started again: there should be none."""
+    read: int
+    """Of so many agreements, the first ones, the stream is read."""
 
 
 @asynccontextmanager
-async def stage(here: Site, agreements: int, *, progress: Progress) -> AsyncIterator[Stage]:
-    """Set an empty installation up and start its router."""
+async def stage(
+    here: Site, agreements: int, *, most_read: int | None = None, progress: Progress
+) -> AsyncIterator[Stage]:
+    """Set an empty installation up and start its router; at most so many streams are read (None: all)."""
     product, schema = await set_up_many(here, agreements, progress=progress)
     rows = rows_of(schema, product, _PEOPLE, agreements, here.lanes, here.keys.ensure(keys.LANE))
     source = topics.source(product.source, product.id)
-    k_agreement = [here.keys.get(keys.agreement_key(f"meting-{number}")) for number in range(agreements)]
-    by_key = {key: k_agreement[index % agreements] for index, (_, key, _, _) in enumerate(rows)}
-    streams = [topics.delivery(f"afnemer-{number}", f"meting-{number}") for number in range(agreements)]
+    read = agreements if most_read is None else min(most_read, agreements)
+    k_agreement = [here.keys.get(keys.agreement_key(f"meting-{number}")) for number in range(read)]
+    by_key = {
+        key: k_agreement[number] for index, (_, key, _, _) in enumerate(rows) if (number := index % agreements) < read
+    }
+    streams = [topics.delivery(f"afnemer-{number}", f"meting-{number}") for number in range(read)]
 
-    def identify(key: bytes, lane: int, offset: int) -> str:
-        return delivery_id(by_key[key], source, lane, offset).hex()
+    def identify(key: bytes, lane: int, offset: int) -> str | None:
+        k_delivery = by_key.get(key)
+        return None if k_delivery is None else delivery_id(k_delivery, source, lane, offset).hex()
 
     ends: list[int] = []
     async with AsyncExitStack() as held:
         arrivals = await reading(held, here, "router", streams)
         process = await held.enter_async_context(router_process(here, ends))
         producer = await held.enter_async_context(here.clients.producer())
-        yield Stage(here, rows, agreements, producer, Contender(source, identify, lambda: process.pid, arrivals), ends)
+        router = Contender(source, identify, lambda: process.pid, arrivals)
+        yield Stage(here, rows, agreements, producer, router, ends, read)
 
 
 def router_process(here: Site, ends: list[int]) -> Supervised:

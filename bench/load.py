@@ -5,7 +5,8 @@ import json
 import random
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -28,6 +29,9 @@ SIZES = {
     "large": "a household of many (about 4 KB)",
 }
 _HOUSEHOLD = 72
+_BATCH = 200
+"""Records of a batch at most: the largest of them fit."""
+
 _NS_PER_S = 1_000_000_000
 
 
@@ -84,26 +88,69 @@ async def publish_at(
     rate: float,
     seconds: float,
     sent: Callable[[bytes, int, int, int], None],
+    *,
+    every_s: float = 0.0,
 ) -> Sequence[int]:
     """Send records at a fixed rate whatever the answers do; returns by how many ns each was late in being handed over.
 
-    `sent` gets each acknowledged one: its key, lane, offset, and the instant (monotonic ns) at which it was due.
+    `sent` gets each acknowledged one: its key, lane, offset, and the instant (monotonic ns) at which it was due. It sleeps
+    for at least `every_s`, and then hands over all that is due: thousands a second would, one by one, take a processor of
+    their own.
     """
-    late, waiting, began = array("q"), set[asyncio.Future[Any]](), time.monotonic_ns()
-    for number in range(round(rate * seconds)):
-        due = began + round(number * _NS_PER_S / rate)
-        while (left := due - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - the instant is the point
-            await asyncio.sleep(left / _NS_PER_S)
-        lane, key, value, headers = rows[number % len(rows)]
-        answer = await producer.send(topic, value, key=key, partition=lane, headers=headers)
-        late.append(time.monotonic_ns() - due)
-        waiting.add(answer)
-
-        def acknowledged(done: asyncio.Future[Any], key: bytes = key, lane: int = lane, due: int = due) -> None:
-            waiting.discard(done)
-            if not done.cancelled() and done.exception() is None:
-                sent(key, lane, done.result().offset, due)
-
-        answer.add_done_callback(acknowledged)
-    await asyncio.gather(*waiting)
+    late, number, total = array("q"), 0, round(rate * seconds)
+    async with asyncio.TaskGroup() as under_way:
+        queue = _Queue(producer, topic, rows, rate, time.monotonic_ns(), sent, under_way)
+        while number < total:
+            left = queue.due(number) - time.monotonic_ns()
+            await asyncio.sleep(max(left / _NS_PER_S, every_s) if left > 0 else 0)
+            handed = time.monotonic_ns()
+            while number < total and queue.due(number) <= handed:
+                queue.add(number)
+                late.append(handed - queue.due(number))
+                number += 1
+            queue.hand_over()
     return late
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Records on their way to their lanes; each lane has one batch on its way and gathers what comes meanwhile."""
+
+    producer: Any
+    topic: str
+    rows: Sequence[Row4]
+    rate: float
+    began: int
+    sent: Callable[[bytes, int, int, int], None]
+    under_way: asyncio.TaskGroup
+    waiting: dict[int, list[int]] = field(default_factory=dict)
+    busy: set[int] = field(default_factory=set)
+
+    def due(self, number: int) -> int:
+        return self.began + round(number * _NS_PER_S / self.rate)
+
+    def add(self, number: int) -> None:
+        self.waiting.setdefault(self._row(number)[0], []).append(number)
+
+    def hand_over(self) -> None:
+        for lane in self.waiting.keys() - self.busy:
+            self.busy.add(lane)
+            self.under_way.create_task(self._send(lane))
+
+    async def _send(self, lane: int) -> None:
+        while numbers := self.waiting.pop(lane, None):
+            for part in (numbers[at : at + _BATCH] for at in range(0, len(numbers), _BATCH)):
+                batch = self.producer.create_batch()
+                for _, key, value, headers in map(self._row, part):
+                    batch.append(key=key, value=value, timestamp=None, headers=headers)
+                answer = await self.producer.send_batch(batch, self.topic, partition=lane)
+                self.under_way.create_task(self._acknowledged(lane, part, answer))
+        self.busy.discard(lane)
+
+    async def _acknowledged(self, lane: int, numbers: Sequence[int], answer: Awaitable[Any]) -> None:
+        first = (await answer).offset
+        for index, number in enumerate(numbers):
+            self.sent(self._row(number)[1], lane, first + index, self.due(number))
+
+    def _row(self, number: int) -> Row4:
+        return self.rows[number % len(self.rows)]

@@ -20,6 +20,10 @@ from broker.cli.site import Site
 from broker.testing import wait_until
 
 _BACKLOG, _BACKLOGS, _WARM_S = 60_000, 3, 5.0
+_READ = 30
+"""Streams that are read: what reads and what publishes shares the machine with what it measures, and is to be the smaller part."""
+
+_EVERY_S = 0.005
 _LOOK_S = 0.2
 """Looking takes the publisher's time: often, so that each time is short beside a p99."""
 
@@ -104,7 +108,7 @@ async def measure(
     here: Site, *, minutes: int, share: float, most: float | None, agreements: int, progress: Progress
 ) -> Figures:
     """Find what the router can with backlogs, then load it so long at a share of that; at most `most` records a second, if told."""
-    async with stage(here, agreements, progress=progress) as on:
+    async with stage(here, agreements, most_read=_READ, progress=progress) as on:
         await on.router.load(on.producer, on.rows, 500, _WARM_S)
         capacity = max([await _capacity(on) for _ in range(_BACKLOGS)])
         rate = share * capacity if most is None else min(share * capacity, most)
@@ -112,7 +116,7 @@ async def measure(
         seconds = minutes * _MINUTE
         windows = max(_WINDOWS, round(seconds / _WINDOW_S))
         watch = _Watch(on, Windows(int(now() * _NS), seconds / windows, windows), minutes, progress)
-        watch.take(await _watched(watch, on.router.load(on.producer, on.rows, rate, seconds)))
+        watch.take(await _watched(watch, on.router.load(on.producer, on.rows, rate, seconds, every_s=_EVERY_S)))
         lived(here, on.ends)
         late = Windows(0, seconds / windows, windows)
         for number, took in enumerate(on.router.late):
@@ -124,12 +128,13 @@ async def _capacity(on: Stage) -> float:
     """Records a second of a backlog, from the first arrival to the last: reader and router share the machine."""
     on.router.arrivals.new()
     rows = [on.rows[index % len(on.rows)] for index in range(_BACKLOG)]
+    awaited = sum(index % len(on.rows) % on.agreements < on.read for index in range(_BACKLOG))
     await publish(on.here.clients, on.router.source, iter(rows))
     found: list[int] = []
 
     def all_there() -> bool:
         found.extend(at for _, at in on.router.arrivals.new())
-        return len(found) >= _BACKLOG
+        return len(found) >= awaited
 
     await wait_until(all_there, timeout=_LONGEST_S, every=0.1)
     return _BACKLOG / ((max(found) - min(found)) / _NS)

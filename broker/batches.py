@@ -1,7 +1,7 @@
 """Rows on their way to Kafka, in explicit batches: one future per batch, not per record (design §7)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from aiokafka.errors import IllegalOperation
@@ -54,23 +54,23 @@ class Packed:
             self._batch = None
         self._full.append(PackedBatch(room, records, timestamp_ms=self._timestamp_ms))
 
-    async def send(self, topic: str, partition: int) -> list[asyncio.Future[Any]]:
-        """Queue them in their order; one answer per batch, to be awaited before anything is committed.
-
-        Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
-        """
-        batches = self._full if self._batch is None else [*self._full, self._batch]
-        return [await _queued(self._producer, batch, topic, partition) for batch in batches]
+    @property
+    def batches(self) -> Sequence[Any]:
+        """All that was taken, in its order."""
+        return self._full if self._batch is None else [*self._full, self._batch]
 
 
 async def send_rows(
     producer: Producer, topic: str, partition: int, rows: Iterable[Row], *, timestamp_ms: int
 ) -> list[asyncio.Future[Any]]:
-    """Queue `rows` at once, as `Packed.send`."""
+    """Queue `rows` at once, in their order; one answer per batch, to be awaited before anything is committed.
+
+    Raises what ended the producer's transaction meanwhile: `ProducerFenced` where another owner took over.
+    """
     packed = Packed(producer, timestamp_ms=timestamp_ms)
     for row in rows:
         packed.append(row)
-    return await packed.send(topic, partition)
+    return [await _queued(producer, batch, topic, partition) for batch in packed.batches]
 
 
 async def _queued(producer: Producer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:

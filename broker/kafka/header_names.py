@@ -39,9 +39,9 @@ class Batch:
         return next(self._batch)
 
     @property
-    def raw(self) -> bytes:
-        """Its bytes, as they were fetched."""
-        return self._answer[self._start : _end_of_batch(self._answer, self._start)]
+    def raw(self) -> memoryview:
+        """Its bytes, where they were fetched."""
+        return memoryview(self._answer)[self._start : _end_of_batch(self._answer, self._start)]
 
     def __iter__(self) -> Iterator[Any]:
         try:
@@ -50,7 +50,7 @@ class Batch:
             yield from self._tolerant()
 
     def _tolerant(self) -> Any:
-        batch = _DefaultRecordBatchPy(self.raw)
+        batch = _DefaultRecordBatchPy(bytes(self.raw))
         batch._maybe_uncompress()  # noqa: SLF001 - the buffer it reads from is only made here
         batch._buffer = _Buffer(batch._buffer)  # noqa: SLF001
         return batch

@@ -29,12 +29,13 @@ class RecordBatch:
         self.base_offset: int = batch.base_offset
         self.first = first
         self.next: int = batch.next_offset
+        self._raw = batch.raw
         self._batch = batch
         self._decoded = decoded
 
     def __len__(self) -> int:
         """Number of records, those that were not asked for included."""
-        return int.from_bytes(self._batch.raw[_RECORDS_AT:_RECORDS_END])
+        return int.from_bytes(self._raw[_RECORDS_AT:_RECORDS_END])
 
     def records(self) -> Iterator[Any]:
         """Its records as the library hands them out, once."""
@@ -44,14 +45,14 @@ class RecordBatch:
                 next_ = record.offset + 1
                 yield self._decoded(record)
 
-    def plain(self) -> bytes | None:
+    def plain(self) -> bytes | memoryview | None:
         """Its bytes with the records uncompressed, in format v2; None where it is in another format."""
-        raw = self._batch.raw
+        raw = self._raw
         if raw[_MAGIC_AT] != _MAGIC:
             return None
         if not raw[_ATTRIBUTES_AT] & _COMPRESSION:
             return raw
-        batch = _DefaultRecordBatchPy(raw)
+        batch = _DefaultRecordBatchPy(bytes(raw))
         batch._maybe_uncompress()  # noqa: SLF001 - the library's own, for every compression it knows
         return bytes(batch._buffer)  # noqa: SLF001
 

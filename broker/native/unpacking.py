@@ -19,7 +19,7 @@ _BASE, _RECORDS, _RECORDS_AT = struct.Struct(">q"), struct.Struct(">I"), 57
 class Stretch(NamedTuple):
     """An uncompressed batch (format v2) as it was fetched; records before offset `first` are not asked for."""
 
-    raw: bytes
+    raw: bytes | memoryview
     first: int
 
 

@@ -5,7 +5,7 @@ raises. After `Doubt` the producer must never be used again: the lane re-opens u
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError, ProducerFenced
@@ -64,9 +64,8 @@ class Checkpoint:
         offsets_sent = asyncio.create_task(producer.send_offsets_to_transaction(dict(offsets), topics.ROUTER_GROUP))
         offsets_sent.add_done_callback(_told)
         try:
-            # Step 3: all outputs, in explicit batches: one future per batch, not per record. Every batch is acknowledged, or
-            # the exception surfaces here.
-            await asyncio.gather(*[batch for to, packed in self._outputs.items() for batch in await packed.send(*to)])
+            # Step 3: all outputs, in explicit batches. Every batch is acknowledged, or the exception surfaces here.
+            await producer.write(self._packed())
             fault_point(FaultPoint.PRODUCED)
             await offsets_sent
             fault_point(FaultPoint.OFFSETS_SENT)
@@ -82,6 +81,10 @@ class Checkpoint:
         await producer.commit_transaction()
         fault_point(FaultPoint.COMMITTED)
         return True
+
+    def _packed(self) -> Mapping[TopicPartition, Sequence[Any]]:
+        packed = {TopicPartition(*to): its.batches for to, its in self._outputs.items()}
+        return {target: batches for target, batches in packed.items() if batches}
 
 
 def _told(done: "asyncio.Task[None]") -> None:

@@ -20,24 +20,27 @@ class RecordBatch(Protocol):
     def records(self) -> Iterator[Any]:
         """Its records that were asked for; only once."""
 
-    def plain(self) -> bytes | None:
+    def plain(self) -> bytes | memoryview | None:
         """Its bytes, uncompressed, in Kafka's format v2; None where it is in another."""
 
 
 class Fetched:
     """Records in the order of their log."""
 
-    __slots__ = ("_batches", "_decoded")
+    __slots__ = ("_batches", "_decoded", "_number")
 
     def __init__(self, batches: Iterable[RecordBatch]) -> None:
         self._batches = list(batches)
         self._decoded: dict[int, Sequence[Any]] = {}
+        self._number: int | None = None
 
     def __len__(self) -> int:
-        return sum(
-            len(self._records(place) if batch.base_offset < batch.first else batch)
-            for place, batch in enumerate(self._batches)
-        )
+        if self._number is None:
+            self._number = sum(
+                len(self._records(place) if batch.base_offset < batch.first else batch)
+                for place, batch in enumerate(self._batches)
+            )
+        return self._number
 
     def __iter__(self) -> Iterator[Any]:
         return (record for place in range(len(self._batches)) for record in self._records(place))
@@ -46,6 +49,7 @@ class Fetched:
         """These, and others behind them."""
         both = Fetched([*self._batches, *other._batches])
         both._decoded = dict(self._decoded)
+        both._number = len(self) + len(other)
         return both
 
     @property

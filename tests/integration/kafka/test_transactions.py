@@ -5,7 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import MessageSizeTooLargeError, NoOffsetForPartitionError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from confluent_kafka import Producer
@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from broker.batches import send_rows
 from broker.kafka.admin import KafkaAdmin, TopicSpec
 from broker.kafka.clients import KafkaAccess, KafkaClients, know_topics
+from broker.kafka.transactions import TransactionalProducer
 from broker.testing import wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -26,7 +27,7 @@ async def topic(kafka_admin: KafkaAdmin, unique: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-async def producer(kafka_clients: KafkaClients, unique: Callable[[str], str]) -> AsyncIterator[AIOKafkaProducer]:
+async def producer(kafka_clients: KafkaClients, unique: Callable[[str], str]) -> AsyncIterator[TransactionalProducer]:
     made = kafka_clients.transactional_producer(unique("txn"))
     await made.start()
     yield made
@@ -43,19 +44,19 @@ async def reader(kafka_clients: KafkaClients, topic: str) -> AsyncIterator[AIOKa
     await made.stop()
 
 
-def batch_of(producer: AIOKafkaProducer, *values: bytes) -> object:
+def batch_of(producer: TransactionalProducer, *values: bytes) -> object:
     batch = producer.create_batch()
     for value in values:
         assert batch.append(key=b"k", value=value, timestamp=1_700_000_000_000, headers=[("ce_id", b"1")]) is not None
     return batch
 
 
-async def send(producer: AIOKafkaProducer, topic: str, *values: bytes) -> None:
-    await (await producer.send_batch(batch_of(producer, *values), topic, partition=0))
+async def send(producer: TransactionalProducer, topic: str, *values: bytes) -> None:
+    await producer.write({TopicPartition(topic, 0): [batch_of(producer, *values)]})
 
 
 async def test_a_committed_batch_is_read_whole_and_in_order(
-    producer: AIOKafkaProducer, reader: AIOKafkaConsumer, topic: str
+    producer: TransactionalProducer, reader: AIOKafkaConsumer, topic: str
 ) -> None:
     await producer.begin_transaction()
     await send(producer, topic, b"1", b"2")
@@ -66,7 +67,9 @@ async def test_a_committed_batch_is_read_whole_and_in_order(
     assert read[0].headers == (("ce_id", b"1"),)
 
 
-async def test_an_aborted_batch_is_never_read(producer: AIOKafkaProducer, reader: AIOKafkaConsumer, topic: str) -> None:
+async def test_an_aborted_batch_is_never_read(
+    producer: TransactionalProducer, reader: AIOKafkaConsumer, topic: str
+) -> None:
     await producer.begin_transaction()
     await send(producer, topic, b"aborted")
     await producer.abort_transaction()
@@ -116,7 +119,7 @@ async def test_an_owner_that_is_fenced_between_two_batches_is_told_so(
 
 
 async def test_offsets_are_committed_with_the_records(
-    kafka_clients: KafkaClients, producer: AIOKafkaProducer, topic: str, unique: Callable[[str], str]
+    kafka_clients: KafkaClients, producer: TransactionalProducer, topic: str, unique: Callable[[str], str]
 ) -> None:
     group, position = unique("group"), TopicPartition(topic, 0)
     await producer.begin_transaction()
@@ -150,7 +153,7 @@ async def test_a_reader_without_a_position_raises_instead_of_skipping(
 
 
 async def test_known_topics_need_no_further_metadata(
-    kafka_admin: KafkaAdmin, producer: AIOKafkaProducer, unique: Callable[[str], str]
+    kafka_admin: KafkaAdmin, producer: TransactionalProducer, unique: Callable[[str], str]
 ) -> None:
     names = [unique("many") for _ in range(20)]
     await kafka_admin.ensure_topics([TopicSpec(name) for name in names])
@@ -159,7 +162,7 @@ async def test_known_topics_need_no_further_metadata(
 
 
 async def test_a_topic_made_after_it_was_asked_for_is_found(
-    kafka_admin: KafkaAdmin, producer: AIOKafkaProducer, unique: Callable[[str], str]
+    kafka_admin: KafkaAdmin, producer: TransactionalProducer, unique: Callable[[str], str]
 ) -> None:
     name = unique("late")
     await know_topics(producer, [name])
@@ -168,7 +171,7 @@ async def test_a_topic_made_after_it_was_asked_for_is_found(
     assert producer.client.cluster.partitions_for_topic(name) == {0}
 
 
-async def test_a_record_of_20_mb_is_refused_by_our_client(producer: AIOKafkaProducer, topic: str) -> None:
+async def test_a_record_of_20_mb_is_refused_by_our_client(producer: TransactionalProducer, topic: str) -> None:
     await producer.begin_transaction()
     with pytest.raises(MessageSizeTooLargeError):
         await producer.send(topic, b"x" * 20_000_000, partition=0)

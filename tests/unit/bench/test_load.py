@@ -32,29 +32,45 @@ def test_records_of_each_size_are_admitted_and_lie_in_their_lane(size: str, leas
 
 
 class Producer:
-    """Takes a record at once, and acknowledges none until told."""
+    """Takes a batch at once, and acknowledges none until told."""
 
     def __init__(self) -> None:
-        self.answers: list[asyncio.Future[Any]] = []
+        self.answers: list[tuple[int, asyncio.Future[Any]]] = []
         self.release = asyncio.Event()
 
-    async def send(self, _topic: str, _value: bytes, **_about: Any) -> asyncio.Future[Any]:
+    def create_batch(self) -> Any:
+        return Batch()
+
+    async def send_batch(self, batch: "Batch", _topic: str, **_about: Any) -> asyncio.Future[Any]:
         answer = asyncio.get_running_loop().create_future()
-        self.answers.append(answer)
-        if len(self.answers) == 10:
+        self.answers.append((batch.records, answer))
+        if sum(records for records, _ in self.answers) == 10:
             self.release.set()
         return answer
 
 
-async def test_records_are_sent_while_none_is_acknowledged_and_count_from_when_they_were_due() -> None:
+class Batch:
+    records = 0
+
+    def append(self, **_record: Any) -> None:
+        self.records += 1
+
+
+@pytest.mark.parametrize("every_s", [0.0, 0.004], ids=["one by one", "in ticks"])
+async def test_records_are_sent_while_none_is_acknowledged_and_count_from_when_they_were_due(every_s: float) -> None:
     producer, sent = Producer(), list[tuple[bytes, int, int, int]]()
     rows = [(1, b"k", b"v", [])]
-    publishing = asyncio.create_task(publish_at(producer, "t", rows, 1000, 0.01, lambda *told: sent.append(told)))
+    publishing = asyncio.create_task(
+        publish_at(producer, "t", rows, 1000, 0.01, lambda *told: sent.append(told), every_s=every_s)
+    )
     await producer.release.wait()
     assert not sent
-    for offset, answer in enumerate(producer.answers):
+    offset = 0
+    for records, answer in producer.answers:
         answer.set_result(type("Sent", (), {"offset": offset}))
+        offset += records
     late = await publishing
+    sent.sort(key=lambda told: told[2])  # answers come in any order
     assert [(key, lane, offset) for key, lane, offset, _ in sent] == [(b"k", 1, offset) for offset in range(10)]
     gaps = {after[3] - before[3] for before, after in pairwise(sent)}
     assert gaps == {1_000_000}

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 from aiokafka.client import CoordinationType
-from aiokafka.errors import ConcurrentTransactions, InvalidProducerEpoch, ProducerFenced
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from broker.kafka.clients import KafkaAccess, KafkaClients
@@ -54,6 +62,21 @@ class Node:
         request, answer = self._open.pop(index)
         answer.set_result(Answer(request, code))
 
+    async def written(self) -> bytes:
+        """The only batch of the open Produce request, once it is there."""
+        await wait_until(lambda: any(name_of(request) == "Produce" for request, _ in self._open), every=0)
+        [request] = [request for request, _ in self._open if name_of(request) == "Produce"]
+        [(topic, [(partition, batch)])] = request._topics
+        assert (topic, partition) == OUT
+        return bytes(batch)
+
+    async def loses(self, name: str) -> None:
+        """Never answer the request of this name, once it is there."""
+        await wait_until(lambda: any(name_of(request) == name for request, _ in self._open), every=0)
+        index = next(index for index, (request, _) in enumerate(self._open) if name_of(request) == name)
+        _, answer = self._open.pop(index)
+        answer.set_exception(KafkaConnectionError())
+
 
 @pytest.fixture
 def node() -> Node:
@@ -66,6 +89,8 @@ async def producer(node: Node, monkeypatch) -> AsyncIterator[Any]:
     made = KafkaClients(KafkaAccess("127.0.0.1:9", "user", "secret")).transactional_producer("lane-0")
     monkeypatch.setattr(made.client, "send", node.send)
     monkeypatch.setattr(made.client, "_wait_on_metadata", _nothing)
+    monkeypatch.setattr(made.client, "_maybe_wait_metadata", _nothing)
+    monkeypatch.setattr(made.client, "force_metadata_update", lambda: None)
     monkeypatch.setattr(made.client.cluster, "leader_for_partition", lambda _partition: 1)
     monkeypatch.setattr(made, "_partition", lambda _topic, partition, *_: partition)
     made._txn_manager.set_pid_and_epoch(7, 0)
@@ -79,15 +104,19 @@ async def _nothing(*_: Any) -> None:
     return None
 
 
-async def begun(producer: Any) -> tuple["asyncio.Task[None]", "asyncio.Future[Any]"]:
+async def begun(producer: Any) -> tuple["asyncio.Task[None]", "asyncio.Task[None]"]:
     """A transaction with one output and the offsets under way."""
     await producer.begin_transaction()
     offsets = asyncio.create_task(
         producer.send_offsets_to_transaction({SOURCE: OffsetAndMetadata(4, "")}, "router"),
     )
+    return offsets, asyncio.create_task(producer.write({OUT: [batch_of(producer)]}))
+
+
+def batch_of(producer: Any) -> Any:
     batch = producer.create_batch()
     batch.append(key=b"k", value=b"v", timestamp=0, headers=[])
-    return offsets, await producer.send_batch(batch, OUT.topic, partition=OUT.partition)
+    return batch
 
 
 @pytest.fixture
@@ -160,3 +189,72 @@ async def test_an_owner_that_is_fenced_while_it_asks_is_told_so(
         with pytest.raises(ProducerFenced):
             await told
     assert lost() == []
+
+
+async def writing(producer: Any, node: Node, *batches: Any) -> "asyncio.Task[None]":
+    """A transaction whose partition is in it, and that is about to write."""
+    await producer.begin_transaction()
+    task = asyncio.create_task(producer.write({OUT: list(batches)}))
+    await node.answers("AddPartitionsToTxn")
+    return task
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused for now", "not answered"])
+async def test_a_batch_that_was_not_taken_is_sent_again_as_it_was(producer: Any, node: Node, *, lost: bool) -> None:
+    """With its number, by which the node knows it."""
+    task = await writing(producer, node, batch_of(producer))
+    first = await node.written()
+    await (node.loses("Produce") if lost else node.answers("Produce", NotLeaderForPartitionError.errno))
+    assert await node.written() == first
+    assert not task.done()
+    await node.answers("Produce")
+    await task
+    assert not producer._message_accumulator._pending_batches
+
+
+async def test_batches_of_a_partition_are_numbered_and_written_in_their_order(producer: Any, node: Node) -> None:
+    task = await writing(producer, node, batch_of(producer), batch_of(producer))
+    numbers = []
+    for _ in range(2):
+        numbers.append(int.from_bytes((await node.written())[53:57]))
+        await node.answers("Produce")
+    await task
+    assert numbers == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (MessageSizeTooLargeError.errno, MessageSizeTooLargeError),
+        (InvalidProducerEpoch.errno, ProducerFenced),
+        (TopicAuthorizationFailedError.errno, TopicAuthorizationFailedError),
+    ],
+)
+async def test_a_batch_that_is_refused_fails_the_write(
+    producer: Any, node: Node, code: int, told: type[Exception], lost: Callable[[], list[Any]]
+) -> None:
+    task = await writing(producer, node, batch_of(producer))
+    await node.answers("Produce", code)
+    with pytest.raises(told):
+        await task
+    assert lost() == []
+
+
+async def test_a_partition_without_a_leader_is_written_once_it_has_one(
+    producer: Any, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaders = [None, 1]
+    monkeypatch.setattr(producer.client.cluster, "leader_for_partition", lambda _: leaders[0])
+    task = await writing(producer, node, batch_of(producer))
+    await wait_until(lambda: bool(producer._message_accumulator._batches), every=0)
+    assert "Produce" not in node.asked
+    leaders.pop(0)
+    await node.answers("Produce")
+    await task
+
+
+async def test_nothing_is_written_outside_a_transaction(producer: Any) -> None:
+    await producer.begin_transaction()
+    producer._txn_manager.error_transaction(TopicAuthorizationFailedError("out"))
+    with pytest.raises(TopicAuthorizationFailedError):
+        await producer.write({OUT: [batch_of(producer)]})
