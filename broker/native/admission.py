@@ -28,7 +28,7 @@ class Verdict(IntEnum):
 class Door:
     """What a topic's records must be like (`routing.door` is the twin).
 
-    `selected`: slots of the values that are kept; `asked`: which of these decisions look at.
+    `selected`: slots of the values that are kept; `asked`: which of these decisions look at, `asked_slots`: their slots.
     """
 
     frame: bytes
@@ -39,6 +39,7 @@ class Door:
     wall: int
     selected: Numbers
     asked: Numbers
+    asked_slots: Numbers
     lane: int
     lanes: int
     k_lane: bytes = field(repr=False)
@@ -57,6 +58,8 @@ def door(
     k_lane: bytes,
 ) -> Door:
     """The door of one source topic in one lane: `paths` are selected, and decisions look at those of them in `asked`."""
+    selected = array("I", [walker.span(path)[0] for path in paths])
+    looked_at = array("I", [place for place, path in enumerate(paths) if path in asked])
     return Door(
         frame=frame,
         words=program(schema.root),
@@ -64,8 +67,9 @@ def door(
         principal=walker.span(schema.principal)[0],
         nullable=schema.fields[schema.principal].nullable,
         wall=0 if wall is None else _WALLS[wall.persons],
-        selected=array("I", [walker.span(path)[0] for path in paths]),
-        asked=array("I", [place for place, path in enumerate(paths) if path in asked]),
+        selected=selected,
+        asked=looked_at,
+        asked_slots=array("I", [selected[place] for place in looked_at]),
         lane=lane,
         lanes=lanes,
         k_lane=k_lane,
@@ -98,7 +102,6 @@ def admit(core: Core, through: Door, batch: Columns) -> Admitted:
     """Make the verdict `ASK` of what is not surely right, and find where the rest is to be cut."""
     records = batch.records
     points, packed, firsts = (bytearray(records * size) for size in (4 * through.points_each, DIGEST_BYTES, 4))
-    asked = array("I", [through.selected[place] for place in through.asked])
     structure = filled(
         Admission,
         records=records,
@@ -117,8 +120,8 @@ def admit(core: Core, through: Door, batch: Columns) -> Admitted:
         principal=through.principal,
         principal_nullable=through.nullable,
         wall=through.wall,
-        asked=asked,
-        asked_count=len(asked),
+        asked=through.asked_slots,
+        asked_count=len(through.asked_slots),
         points=points,
         packed_keys=packed,
         combinations=bytearray(4 * records),

@@ -195,7 +195,6 @@ class Packing(Structure):
         ("offsets", c_void_p),
         ("traces", c_void_p),
         ("groups", c_void_p),
-        ("groups_count", c_uint64),
         ("recipe_ends", c_void_p),
         ("recipe_of", c_void_p),
         ("recipes", c_void_p),

@@ -55,7 +55,6 @@ pub const Packing = extern struct {
     /// Of a `traceparent` or what stands for none.
     traces: [*]const [trace_characters]u8,
     groups: [*]const u32,
-    groups_count: u64,
     /// By group where its recipes end in `recipe_of`.
     recipe_ends: [*]const u32,
     recipe_of: [*]const u32,

@@ -178,7 +178,6 @@ def pack(
         offsets=batch.offsets,
         traces=batch.traces,
         groups=followed.of,
-        groups_count=len(of_groups),
         recipe_ends=ends,
         recipe_of=numbers,
         recipes=written,

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from adapters.sdk import Change
 from adapters.synthetic import GENT, move, people
-from broker.model import topics
 from broker.model.facts import FactType
 from broker.model.receipt import Coordinates
 from broker.model.wall import SubjectWall
@@ -138,8 +137,7 @@ class Twin:
 
 
 def read(packed: Any) -> Iterator[Any]:
-    batches = packed._full if packed._batch is None else [*packed._full, packed._batch]
-    for batch in batches:
+    for batch in packed.batches:
         batch._set_producer_state(3, 4, 5)
         records = MemoryRecords(bytes(batch._build()))
         while records.has_next():
@@ -325,6 +323,13 @@ def test_any_bytes_meet_the_same_end(drawn, plan_once, rows) -> None:
             state.close()
 
 
-def test_large_batches_go_through_the_core() -> None:
-    assert router.FEWEST == FEWEST
-    assert topics.RECEIPTS
+@pytest.mark.parametrize(("number", "left"), [(FEWEST, 0), (FEWEST - 1, FEWEST - 1)])
+def test_from_so_many_records_on_the_core_takes_them(plan, rows, number: int, left: int) -> None:
+    state = LaneState(None)
+    try:
+        twin = Twin(FEWEST, Lane(state))
+        records = [record(*rows[at % len(rows)][:2], at) for at in range(number)]
+        twin.route(plan, records, records[-1].timestamp + 1, set())
+        assert twin.rest == left
+    finally:
+        state.close()
