@@ -77,12 +77,14 @@ async def _again(client: Any, sender: Any, batches: Batches, said: Any) -> None:
     for batch in own.values():
         accumulator._pending_batches.add(batch)
         batch.future.add_done_callback(lambda _, batch=batch: accumulator._pending_batches.discard(batch))
-    for batch in _to_be_sent_again(client, sender, own, said):
-        accumulator.reenqueue(batch)
-    await asyncio.sleep(sender._retry_backoff)
-    await client._maybe_wait_metadata()
-    if not accumulator._waiter_future.done():
-        accumulator._waiter_future.set_result(None)  # the sender looks for what it has to send
+    again = _to_be_sent_again(client, sender, own, said)
+    if again:
+        await asyncio.sleep(sender._retry_backoff)
+        for batch in again:
+            accumulator.reenqueue(batch)
+        await client._maybe_wait_metadata()
+        if not accumulator._waiter_future.done():
+            accumulator._waiter_future.set_result(None)  # the sender looks for what it has to send
     await asyncio.gather(*(batch.future for batch in own.values()))
 
 
