@@ -205,9 +205,9 @@ class Stage:
 
     async def has_told(self, topic: str) -> bool:
         """Whether `told` would return at once."""
-        agreements = list(self.stack.site.control.state.agreements.values())
+        state = self.stack.site.control.state
         async with self.stack.site.clients.consumer(topics.ROUTER_GROUP) as consumer:
-            return await have_told(consumer, agreements, topic, range(self.lanes))
+            return await have_told(consumer, state, topic, range(self.lanes))
 
     async def declare(self, source: str, product: str) -> str:
         """Have another source publish `product`; returns its topic."""

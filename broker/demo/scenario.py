@@ -117,10 +117,9 @@ class Scenario:
     async def _told(self) -> None:
         """Return once agreements that came into force anew have been told of whom an earlier run left behind."""
         site = self.stage.site
-        agreements = list(site.control.state.agreements.values())
         try:
             async with site.clients.consumer(topics.ROUTER_GROUP) as consumer, asyncio.timeout(_TOLD_S):
-                while not await have_told(consumer, agreements, TOPIC, range(site.lanes)):
+                while not await have_told(consumer, site.control.state, TOPIC, range(site.lanes)):
                     await site.control.wait_for_change(site.control.state.epoch, timeout=_LOOK_S)
         except TimeoutError as error:
             raise BrokerUnavailable("the routers did not tell of whom an earlier run left behind") from error

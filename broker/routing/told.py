@@ -8,6 +8,8 @@ from typing import Any
 from aiokafka.structs import TopicPartition
 
 from broker.model import topics
+from broker.model.agreement import State
+from broker.model.control_state import ControlState
 from broker.model.lifecycle import AgreementEntry
 from broker.policy.calendar import milliseconds
 from broker.policy.standing import standing_of
@@ -82,13 +84,15 @@ def _telling(read: Callable[[int, Progress], tuple[int, int]], positions: Positi
     return Telling(done, lanes, min(percent, _WHOLE - 1) // _STEP * _STEP)
 
 
-async def have_told(consumer: Any, agreements: Iterable[AgreementEntry], topic: str, lanes: Iterable[int]) -> bool:
-    """Whether all lanes have told those of `agreements` that are on the topic, as far as they committed.
+async def have_told(consumer: Any, state: ControlState, topic: str, lanes: Iterable[int]) -> bool:
+    """Whether all lanes have told the agreements on the topic what they ask now, as far as they committed.
 
     `consumer` is a started one of the routers' group. A lane that has routed nothing of the topic has nobody to tell of.
     """
-    own = (entry for entry in agreements if topics.source(entry.source, str(entry.document["product"])) == topic)
-    since_ms = max((milliseconds(entry.activated_at) for entry in own if entry.activated_at is not None), default=0)
+    active = (entry for entry in state.agreements.values() if entry.state is State.ACTIVE)
+    own = (entry for entry in active if topics.source(entry.source, str(entry.document["product"])) == topic)
+    since = (in_force_since(entry, state.versions_of(entry.id)) for entry in own)
+    since_ms = max((milliseconds(at) for at in since if at is not None), default=0)
     targets = [TopicPartition(topic, lane) for lane in lanes]
     committed = await consumer._coordinator.fetch_committed_offsets(targets)  # noqa: SLF001 - metadata
     for position in committed.values():

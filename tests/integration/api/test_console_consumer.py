@@ -56,7 +56,9 @@ def jars() -> Path:
         maven = shutil.which("mvn")
         assert maven, "Maven is needed once, to fetch kafka-tools"
         fetch = [maven, "-B", "-q", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-        subprocess.run(fetch, check=True, stdin=subprocess.DEVNULL, timeout=200)
+        # Two Mavens at once can meet in their common repository, where one reads what the other is writing: the loser asks again.
+        if subprocess.run(fetch, check=False, stdin=subprocess.DEVNULL, timeout=200).returncode:
+            subprocess.run(fetch, check=True, stdin=subprocess.DEVNULL, timeout=200)
         (folder / "complete").touch()
     return folder
 
