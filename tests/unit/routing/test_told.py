@@ -1,17 +1,22 @@
 """How far a backfill and a replay are, as the lanes' committed positions tell it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from aiokafka.structs import OffsetAndMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.model import topics
+from broker.model.agreement import State
 from broker.model.lifecycle import Step, Transition
 from broker.policy.calendar import instant_of, milliseconds
 from broker.routing.backfill import Progress, Reach, Replayed
-from broker.routing.told import Telling, backfilled, in_force_since, replayed
+from broker.routing.told import Telling, backfilled, have_told, in_force_since, replayed
 from tests.unit.api.conftest import state
 
 SINCE = instant_of(1_000)
@@ -74,6 +79,27 @@ def test_an_amendment_is_told_where_it_asks_something_else() -> None:
     other = replace(same, document=document | {"population": {"dossiers": False}})
     assert in_force_since(other, versions | {2: other}) == amended_at
     assert in_force_since(state().agreements["wachtend"], {}) is None
+
+
+async def test_an_amended_agreement_is_told_when_lanes_have_read_since_it_was_amended() -> None:
+    entry = state().agreements["parkeren"]
+    amended_at = entry.activated_at + timedelta(days=1)
+    history = (Transition(Step.AMENDED, "test", amended_at, epoch=99),)
+    document = {**entry.document, "version": 2, "population": {"dossiers": False}}
+    amended = replace(entry, version=2, document=document, amends=1, history=history)
+    held = SimpleNamespace(agreements={entry.id: amended}, versions_of=lambda _: {1: entry, 2: amended})
+
+    async def told(at: datetime) -> bool:
+        positions = {0: OffsetAndMetadata(*reached(Reach().begun(100, milliseconds(at)).advanced(100)))}
+        coordinator = SimpleNamespace(fetch_committed_offsets=AsyncMock(return_value=positions))
+        topic = topics.source(entry.source, entry.document["product"])
+        return await have_told(SimpleNamespace(_coordinator=coordinator), held, topic, [0])
+
+    assert not await told(entry.activated_at)
+    assert await told(amended_at)
+    suspended = replace(amended, state=State.SUSPENDED)
+    held.agreements[entry.id] = suspended
+    assert await told(entry.activated_at), "nobody is told of it"
 
 
 @pytest.mark.parametrize("metadata", ["", "7/900"])
