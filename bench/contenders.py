@@ -92,8 +92,6 @@ class Stage:
     router: Contender
     ends: list[int]
     """Exit codes of routers that ended and were started again: there should be none."""
-    read: int
-    """Of so many agreements, the first ones, the stream is read."""
 
 
 @asynccontextmanager
@@ -121,7 +119,7 @@ async def stage(
         process = await held.enter_async_context(router_process(here, ends))
         producer = await held.enter_async_context(here.clients.producer())
         router = Contender(source, identify, lambda: process.pid, arrivals)
-        yield Stage(here, rows, agreements, producer, router, ends, read)
+        yield Stage(here, rows, agreements, producer, router, ends)
 
 
 def router_process(here: Site, ends: list[int]) -> Supervised:

@@ -178,8 +178,9 @@ def deciding(document: Document) -> Agreement:
     """
     given = {key: document[key] for key in _DECIDING if key in document}
     stated = document.get("conditions")
-    onward = isinstance(stated, Mapping) and "onward" in stated
-    laid_down = _onward(json.dumps(stated["onward"])) if isinstance(stated, Mapping) and onward else NO_CONDITIONS
+    laid_down = NO_CONDITIONS
+    if isinstance(stated, Mapping) and "onward" in stated:
+        laid_down = _onward(json.dumps(stated["onward"]))
     return _agreement(read(_DecidingForm, given), _fields(json.dumps(document.get("fields"))), laid_down)
 
 

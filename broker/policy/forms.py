@@ -149,9 +149,9 @@ def measure(data: object, *, deepest: int = _DEEPEST, most: int = _MOST_VALUES) 
         for item in level:
             if isinstance(item, str | bytes):  # nearly all of them: asked first, because the others are dear to ask
                 continue
-            if isinstance(item, dict) or isinstance(item, Mapping):  # noqa: SIM101 - the second is dear to ask
+            if isinstance(item, dict | Mapping):  # a dict is asked for by name, because the others are dear to ask
                 below.extend(item.values())
-            elif isinstance(item, list) or isinstance(item, Sequence):  # noqa: SIM101
+            elif isinstance(item, list | Sequence):
                 below.extend(item)
         count += len(below)
         if count > most:
